@@ -22,7 +22,7 @@ HIDDEN_STATE = """asctime ctime gmtime localtime rand srand random srandom drand
 WIRE_FOLDERS = ("src/message/", "src/dns/", "src/sasl/", "src/smtp/", "src/imap/")
 WIRE = ["strlen", "strchr", "strrchr", "strstr", "strcmp", "strncmp", "strcasecmp", "strncasecmp", "strdup"]
 
-WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|\bfor now\b|\bnot yet implemented\b|\bunimplemented\b", re.I)
+WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|\bnot yet implemented\b|\bunimplemented\b", re.I)
 MAX_LINES = 800
 
 TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)

@@ -17,7 +17,7 @@ import re
 import sys
 import xml.etree.ElementTree as ET
 
-CASE = re.compile(r"^\[\s*(OK|FAILED|SKIPPED|ERROR)\s*\] (\S+)", re.M)
+CASE = re.compile(r"^\[\s*(OK|FAILED|SKIPPED)\s*\] (\w\S*)", re.M)
 GROUP = re.compile(r"^\[=+\] .*?Running (\d+) test", re.M)
 SUMMARY = re.compile(r"^\[  (PASSED|FAILED|SKIPPED|ERROR)\s*\] \d+ test", re.M)
 OUTPUT_LINES = 120
