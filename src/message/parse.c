@@ -24,6 +24,7 @@ struct frame {
     struct view boundary;
     enum frame_state state;
     bool is_digest;    /* RFC2046-5.1.5: children default to message/rfc822 */
+    uint8_t tries;     /* lookups of own_delimiter() in this header */
     bool is_suspect;   /* the first header line is no field; see settle_suspect() */
     size_t lines_from; /* value of lines_seen at the start of header or body */
 };
@@ -316,6 +317,28 @@ static size_t find_delimiter(const struct parser *p, struct view line, bool *is_
     return 0;
 }
 
+/* Headers are looked through at most so often for a boundary, so that time stays linear. */
+#define OWN_DELIMITER_TRIES 3
+
+/* The empty line after the header of a multipart is missing, and here comes its first delimiter. */
+static bool own_delimiter(struct parser *p, size_t offset, struct view line) {
+    struct frame *f = &p->frames[p->depth - 1];
+    if (f->tries == OWN_DELIMITER_TRIES)
+        return false;
+    f->tries++;
+    size_t from = f->part->header_offset;
+    struct view header = view_sub(p->message->bytes, from, MIN(offset - from, (size_t)MESSAGE_HEADER_MAX));
+    struct header_field field;
+    struct view type, subtype;
+    struct mime_params params;
+    if (!header_find(header, VIEW("Content-Type"), &field) ||
+        !mime_content_type_parse(p->arena, field.value, &type, &subtype, &params) ||
+        !view_eq_nocase(type, VIEW("multipart")))
+        return false;
+    struct view boundary = mime_params_get(&params, VIEW("boundary"));
+    return boundary.n > 0 && view_eq(view_skip(line, 2), boundary);
+}
+
 /* A delimiter of the multipart in frame `index`, whose line is [offset, next). False: no part can be added any more. */
 static bool delimiter(struct parser *p, size_t index, bool is_close, size_t offset, size_t next, bool has_eol) {
     struct mime_part *part = NULL;
@@ -361,6 +384,10 @@ static void parser_line(struct parser *p, size_t offset, struct view line, size_
     if (line.n > 2 && line.p[0] == '-' && line.p[1] == '-') {
         bool is_close = false;
         size_t index = find_delimiter(p, line, &is_close);
+        if (index == 0 && p->frames[p->depth - 1].state == FRAME_HEADER && own_delimiter(p, offset, line)) {
+            end_header(p, offset);
+            index = find_delimiter(p, line, &is_close);
+        }
         if (index > 0 && delimiter(p, index - 1, is_close, offset, next, eol > 0))
             return;
     }

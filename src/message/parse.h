@@ -7,7 +7,7 @@
  *  - lines end with CRLF or LF; a lone CR is data, except in a message without
  *    any LF, where CR ends the lines. NUL and 8-bit octets are data.
  *  - a header ends at the first empty line, or where its parent's boundary
- *    comes. Lines that are no field are skipped; but an entity whose first
+ *    or its own boundary comes. Lines that are no field are skipped; but an entity whose first
  *    two lines are no fields has no header, and all of it is body.
  *  - a delimiter line is "--", an open boundary, optionally "--", then only
  *    white space. Innermost boundaries are tried first; one of an outer part
