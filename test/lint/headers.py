@@ -9,7 +9,8 @@ import os
 import subprocess
 import sys
 
-FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", '-DVEREDUS_VERSION="0"', "-Wall", "-Wextra",
+# With the definitions of CMakeLists.txt; the paths only for *_test.h.
+FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", '-DVEREDUS_VERSION="0"', '-DSOURCE_DIR="."', '-DCONFORMANCE_DIR="."', "-Wall", "-Wextra",
          "-Wstrict-prototypes", "-Werror", "-fsyntax-only", "-x", "c"]
 JOBS = 2
 
