@@ -181,6 +181,17 @@ static void fd_close(struct file *file) {
     free(file);
 }
 
+static enum err fd_dup(struct file *file, struct file **out) {
+    int fd = fcntl(((struct fd_file *)file)->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return last_error();
+    struct file *made = file_new_fd(fd);
+    if (made == NULL)
+        return ERR_NO_MEMORY;
+    *out = made;
+    return ERR_OK;
+}
+
 static const struct file_ops fd_file_ops = {
     .read = fd_read,
     .write = fd_write,
@@ -191,6 +202,7 @@ static const struct file_ops fd_file_ops = {
     .lock = fd_lock,
     .fd = fd_fd,
     .close = fd_close,
+    .dup = fd_dup,
 };
 
 struct file *file_new_fd(int fd) {
@@ -455,9 +467,9 @@ enum err disk_replace(struct disk *disk, const char *path, struct view content) 
     if (err == ERR_OK)
         err = disk_rename(disk, temporary, path);
     if (err != ERR_OK) {
-        /* The error that matters is the first; an orphan is overwritten next time. */
-        if (disk_remove(disk, temporary) != ERR_OK)
-            return err;
+        /* The error that matters is the first; an orphan that stays is overwritten next time. */
+        enum err ignored = disk_remove(disk, temporary);
+        (void)ignored;
         return err;
     }
     return disk_sync_dir(disk, directory);
@@ -506,4 +518,8 @@ enum err file_lock(struct file *file, bool exclusive) {
 
 int file_fd(struct file *file) {
     return file->ops->fd(file);
+}
+
+enum err file_dup(struct file *file, struct file **out) {
+    return file->ops->dup == NULL ? ERR_BUG : file->ops->dup(file, out);
 }

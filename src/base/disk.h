@@ -56,6 +56,8 @@ struct file_ops {
     /* The descriptor for passing to another process, or -1 when there is none (simulated). Still owned by the file. */
     int (*fd)(struct file *file);
     void (*close)(struct file *file); /* frees it */
+    /* Another handle of the same open file (as dup(2): they share its lock), bound to no disk. */
+    enum err (*dup)(struct file *file, struct file **out);
 };
 struct file {
     const struct file_ops *ops;
@@ -95,5 +97,7 @@ enum err file_sync(struct file *file, bool data_only) MUST_CHECK;
 enum err file_link(struct file *file, struct disk *disk, const char *path) MUST_CHECK;
 enum err file_lock(struct file *file, bool exclusive) MUST_CHECK;
 int file_fd(struct file *file);
+/* What a peer holds after the file was passed to it: it stays good when the sender ends. ERR_BUG for kinds without it. */
+enum err file_dup(struct file *file, struct file **out) MUST_CHECK;
 
 #endif
