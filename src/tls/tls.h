@@ -1,0 +1,61 @@
+/*
+ * TLS 1.2 and 1.3 (RFC 8446, 8996, 9325) as streams, on OpenSSL 3 with our own
+ * library context: the system's openssl.cnf does not reach it.
+ *
+ * A server context needs no private key in its process: signing goes through
+ * struct tls_signer, which may suspend the coroutine (a call to `directory`).
+ * That is the one listed place where a coroutine switch happens inside a
+ * library's callback; OpenSSL's error queue is empty at the switch.
+ */
+#ifndef TLS_TLS_H
+#define TLS_TLS_H
+
+#include "loop/stream.h"
+
+struct tls_library; /* OSSL_LIB_CTX, providers, fetched algorithms */
+/* In prepare(), before confinement: everything that loads or reads files. */
+enum err tls_library_new(struct tls_library **out) MUST_CHECK;
+void tls_library_free(struct tls_library *library);
+
+/* Signs `tbs` (not hashed yet) with key `key` by RFC8446-4.2.3 SignatureScheme `scheme`; the signature goes to *out. May suspend. */
+struct tls_signer {
+    enum err (*sign)(struct tls_signer *signer, uint64_t key, uint16_t scheme, struct view tbs, struct buf *out);
+};
+
+struct tls_server; /* certificates by name, ticket keys, limits; shared by connections, reference counted */
+#define TLS_CHAIN_MAX 16384     /* octets of PEM a chain */
+#define TLS_HANDSHAKE_US (60 * US_PER_S)
+enum err tls_server_new(struct tls_library *library, struct tls_signer *signer, struct random *random, struct tls_server **out) MUST_CHECK;
+struct tls_server *tls_server_ref(struct tls_server *server);
+void tls_server_unref(struct tls_server *server);
+/* PEM, leaf first. names: from the leaf's SAN. The first chain added is the default. ERR_SYNTAX. */
+enum err tls_server_add_chain(struct tls_server *server, uint64_t key, struct view pem) MUST_CHECK;
+
+struct tls_facts {
+    uint16_t version;      /* 0x0304 */
+    char cipher[64];
+    char server_name[256]; /* SNI */
+    char alpn[32];
+};
+/* Handshakes over `inner` (with octets already read in `early`, which must be empty after STARTTLS) on the current coroutine. Takes inner
+ * over only on ERR_OK. ERR_SYNTAX protocol error, ERR_TIMEOUT, ERR_CLOSED. */
+enum err tls_accept(struct tls_server *server, struct stream *inner, int64_t deadline_us, struct stream **out, struct tls_facts *facts) MUST_CHECK;
+
+/* Outbound. verify_name NULL: opportunistic, any certificate (RFC7435). */
+struct tls_client;
+enum err tls_client_new(struct tls_library *library, struct tls_client **out) MUST_CHECK;
+void tls_client_free(struct tls_client *client);
+enum err tls_connect(struct tls_client *client, struct stream *inner, const char *server_name, const char *verify_name,
+                     int64_t deadline_us, struct stream **out, struct tls_facts *facts) MUST_CHECK;
+
+/* The other half, for the process that holds keys (directory). */
+struct tls_key;
+enum err tls_key_load(struct view pem, struct tls_key **out) MUST_CHECK;
+void tls_key_free(struct tls_key *key);
+enum err tls_key_sign(struct tls_key *key, uint16_t scheme, struct view tbs, struct buf *out) MUST_CHECK;
+/* A new P-256 key and a self-signed certificate for these names (and 127.0.0.1, ::1 when localhost is one), both PEM. */
+enum err tls_make_self_signed(const struct view *names, size_t n, int64_t now_us, struct buf *key_pem, struct buf *certificate_pem) MUST_CHECK;
+/* DKIM key pairs, PKCS#8 DER; algorithm "ed25519" or "rsa" (2048). */
+enum err tls_make_key(struct view algorithm, struct buf *der) MUST_CHECK;
+
+#endif
