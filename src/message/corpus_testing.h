@@ -2,8 +2,8 @@
  * For tests: the messages of the conformance corpus, read into memory one after
  * the other, and the shape of a part tree as text.
  */
-#ifndef MESSAGE_CORPUS_TEST_H
-#define MESSAGE_CORPUS_TEST_H
+#ifndef MESSAGE_CORPUS_TESTING_H
+#define MESSAGE_CORPUS_TESTING_H
 
 #include "message/parse.h"
 

@@ -1,0 +1,325 @@
+/* The MIME parser: the conformance corpus, positions, limits, malformed structure. */
+#include "message/testing.h"
+
+#include "message/corpus_shapes.h"
+#include "message/corpus_testing.h"
+#include "message/structure_testing.h"
+
+struct seen {
+    size_t matched;
+    bool failed;
+};
+
+static void check_file(const char *name, struct view bytes, void *arg) {
+    struct seen *seen = arg;
+    const char *error = check_message(bytes);
+    if (error != NULL) {
+        print_error("%s: %s\n", name, error);
+        seen->failed = true;
+    }
+    struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
+    struct message m;
+    struct buf shape;
+    assert_int_equal(message_parse(arena, bytes, &m), ERR_OK);
+    assert_false(m.degraded);
+    buf_init(&shape, 65536);
+    shape_put(&shape, m.root);
+    for (size_t i = 0; i < ARRAY_LEN(corpus_shapes); i++) {
+        const struct corpus_shape *row = &corpus_shapes[i];
+        if (!view_eq(view_cstr(row->name), view_cstr(name)))
+            continue;
+        seen->matched++;
+        if (!view_eq(buf_view(&shape), view_cstr(row->shape))) {
+            print_error("%s: got %.*s\nexpected %s\n", name, VIEW_FMT(buf_view(&shape)), row->shape);
+            seen->failed = true;
+        }
+        assert_true((row->hint == NULL) == (row->reason == NULL));
+    }
+    buf_fini(&shape);
+    arena_free(arena);
+}
+
+static void test_corpus(void **state) {
+    (void)state;
+    struct seen seen = {0, false};
+    size_t count = corpus_each("", check_file, &seen);
+    print_message("%zu messages\n", count);
+    assert_false(seen.failed);
+    assert_int_equal(count, ARRAY_LEN(corpus_shapes));
+    assert_int_equal(seen.matched, count);
+}
+
+/* Every prefix of a message must keep the invariants, too. */
+static void check_prefixes(const char *name, struct view bytes, void *arg) {
+    bool *failed = arg;
+    if (bytes.n > 4000)
+        return;
+    for (size_t n = 0; n < bytes.n; n += n < 600 ? 1 : 37) {
+        const char *error = check_message(view_sub(bytes, 0, n));
+        if (error != NULL) {
+            print_error("%s, %zu octets: %s\n", name, n, error);
+            *failed = true;
+            return;
+        }
+    }
+}
+
+static void test_prefixes(void **state) {
+    (void)state;
+    bool failed = false;
+    assert_true(corpus_each("dovecot-malformed", check_prefixes, &failed) > 20);
+    assert_true(corpus_each("enmime/low-quality", check_prefixes, &failed) > 5);
+    assert_false(failed);
+}
+
+static const struct {
+    const char *message, *shape;
+    const char *bodies; /* bodies of the leaves in order, each in "<>" */
+} cases[] = {
+    {"", "text/plain", "<>"},
+    {"\r\n", "text/plain", "<>"},
+    {"Subject: x", "text/plain", "<>"},
+    {"Subject: x\r\n\r\nbody\r\n", "text/plain", "<body\r\n>"},
+    {"Subject: x\n\nbody", "text/plain", "<body>"},
+    /* Only CR in the whole message: it ends lines. */
+    {"Content-Type: text/html\r\rbody\r", "text/html", "<body\r>"},
+    /* A lone CR beside LF is data. */
+    {"Content-Type: text/html\r X: y\n\nbo\rdy\n", "text/html", "<bo\rdy\n>"},
+    {"no header\nat all\n", "text/plain", "<no header\nat all\n>"},
+    {"garbage\nContent-Type: text/html\n\nx", "text/html", "<x>"},
+    {"From me@example.org Mon Jan 1\nContent-Type: text/html\n\nx", "text/html", "<x>"},
+    {">From me\nContent-Type: text/html\n\nx", "text/html", "<x>"},
+    {"Content-Type : text/html\n\nx", "text/html", "<x>"},
+    {"Content-Type:\n text/html\n\nx", "text/html", "<x>"},
+    {"Content-Type: TEXT/Html; charset=utf-8\n\nx", "text/html", "<x>"},
+    {"Content-Type: nonsense\n\nx", "text/plain", "<x>"},
+    {"Content-Type: nonsense\nContent-Type: text/html\n\nx", "text/html", "<x>"},
+    {"Content-Type: multipart/mixed\n\nx", "text/plain", "<x>"},
+    {"Content-Type: multipart/mixed; boundary=\"\"\n\n--\nx", "text/plain", "<--\nx>"},
+    {"Content-Type: multipart/mixed; boundary=b\n\npre\n--b\n\none\n--b\n\ntwo\n--b--\nepilogue\n--b\n\nno\n",
+     "multipart/mixed(text/plain text/plain)", "<one><two>"},
+    {"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n\r\n--b  \t\r\n\r\n--b-- \r\n",
+     "multipart/mixed(text/plain text/plain)", "<one\r\n><>"},
+    /* Not delimiters: other case, more text, a space in front. */
+    {"Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--B\n--bb\n --b\n--b-\n--b--x\n--b--\n",
+     "multipart/mixed(text/plain)", "<one\n--B\n--bb\n --b\n--b-\n--b--x>"},
+    {"Content-Type: multipart/mixed; boundary=b\n--b\nContent-Type: text/html\n--b\n\ntwo",
+     "multipart/mixed(text/html text/plain)", "<><two>"},
+    {"Content-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: x\n\none\n--b\nContent-Type: text/plain\n\ntwo\n--b--",
+     "multipart/digest(message/rfc822[text/plain] text/plain)", "<one><two>"},
+    {"Content-Type: message/rfc822\n\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b--\n",
+     "message/rfc822[multipart/mixed(text/plain)]", "<x>"},
+    {"Content-Type: message/rfc822\n\n", "message/rfc822[text/plain]", "<>"},
+    {"Content-Type: message/global\n\nSubject: x\n\ny", "message/global[text/plain]", "<y>"},
+    {"Content-Type: message/partial\n\nSubject: x\n\ny", "message/partial", "<Subject: x\n\ny>"},
+    /* An outer boundary ends everything inside, an embedded message too. */
+    {"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\nContent-Type: multipart/mixed;"
+     " boundary=c\n\n--c\n\nx\n--b\n\ny\n--c\nz\n",
+     "multipart/mixed(message/rfc822[multipart/mixed(text/plain)] text/plain)", "<x><y\n--c\nz\n>"},
+};
+
+static void test_cases(void **state) {
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct view bytes = view_cstr(cases[i].message);
+        struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
+        struct message m;
+        struct buf out;
+        const char *error = check_message(bytes);
+        if (error != NULL)
+            fail_msg("case %zu: %s", i, error);
+        assert_int_equal(message_parse(arena, bytes, &m), ERR_OK);
+        buf_init(&out, 65536);
+        shape_put(&out, m.root);
+        assert_view(buf_view(&out), cases[i].shape);
+        buf_clear(&out);
+        for (const struct mime_part *p = m.root; p != NULL; p = message_part_next(p)) {
+            if (p->is_multipart || p->is_message)
+                continue;
+            buf_put_byte(&out, '<');
+            buf_put(&out, message_part_body(&m, p));
+            buf_put_byte(&out, '>');
+        }
+        assert_view(buf_view(&out), cases[i].bodies);
+        buf_fini(&out);
+        arena_free(arena);
+    }
+}
+
+static void test_fields(void **state) {
+    (void)state;
+    struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
+    struct message m;
+    struct view bytes = VIEW("Content-Type: Image/PNG; name=\"a \\\"b\\\".png\"\r\n"
+                             "Content-Transfer-Encoding: (fast) BASE64\r\n"
+                             "Content-ID: <x@y>\r\n"
+                             "Content-Description: two\r\n words\r\n"
+                             "Content-Disposition: Attachment;\r\n\tfilename=b.png; size=12\r\n"
+                             "Content-Language: de, en (English), fr-CA\r\n"
+                             "Content-Location: http://example.org/\r\n"
+                             "Content-MD5: Q2hlY2sgSW50ZWdyaXR5IQ==\r\n"
+                             "Content-Type: text/plain\r\n"
+                             "\r\nAAAA\r\n");
+    assert_int_equal(message_parse(arena, bytes, &m), ERR_OK);
+    const struct mime_part *p = m.root;
+    assert_view(p->type, "Image");
+    assert_view(p->subtype, "PNG");
+    assert_view(mime_params_get(&p->params, VIEW("NAME")), "a \"b\".png");
+    assert_int_equal(p->encoding, MIME_ENCODING_BASE64);
+    assert_view(p->encoding_text, "BASE64");
+    assert_view(p->id, "<x@y>");
+    assert_view(p->description, "two words");
+    assert_view(p->disposition, "Attachment");
+    assert_int_equal(p->disposition_params.count, 2);
+    assert_view(mime_params_get(&p->disposition_params, VIEW("filename")), "b.png");
+    assert_int_equal(p->language_count, 3);
+    assert_view(p->languages[2], "fr-CA");
+    assert_view(p->location, "http://example.org/");
+    assert_view(p->md5, "Q2hlY2sgSW50ZWdyaXR5IQ==");
+    assert_int_equal(p->lines, 1);
+    assert_int_equal(p->header_lines, 12);
+    assert_false(m.has_nul);
+    arena_free(arena);
+}
+
+static void test_encodings(void **state) {
+    (void)state;
+    static const struct {
+        const char *value;
+        enum mime_encoding encoding;
+    } table[] = {
+        {"7bit", MIME_ENCODING_7BIT},       {"8BIT", MIME_ENCODING_8BIT},
+        {"7-bit", MIME_ENCODING_7BIT},      {"8bits", MIME_ENCODING_8BIT},
+        {"binary", MIME_ENCODING_BINARY},   {"quoted-printable;", MIME_ENCODING_QUOTED_PRINTABLE},
+        {"\"base64\"", MIME_ENCODING_BASE64}, {"quoted printable", MIME_ENCODING_QUOTED_PRINTABLE},
+        {"", MIME_ENCODING_7BIT},           {"x-uuencode", MIME_ENCODING_UNKNOWN},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct arena *arena = arena_new("test", 65536);
+        struct message m;
+        struct view text;
+        assert_int_equal(arena_printf(arena, &text, "Content-Transfer-Encoding: %s\n\n", table[i].value), ERR_OK);
+        assert_int_equal(message_parse(arena, text, &m), ERR_OK);
+        assert_int_equal(m.root->encoding, table[i].encoding);
+        arena_free(arena);
+    }
+}
+
+/* -- Limits ------------------------------------------------------------------------------------------ */
+
+static void parse_big(struct buf *bytes, struct arena *arena, struct message *m) {
+    assert_int_equal(buf_err(bytes), ERR_OK);
+    const char *error = check_message(buf_view(bytes));
+    if (error != NULL)
+        fail_msg("%s", error);
+    assert_int_equal(message_parse(arena, buf_view(bytes), m), ERR_OK);
+}
+
+static void test_parts_limit(void **state) {
+    (void)state;
+    struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
+    struct buf bytes;
+    struct message m;
+    buf_init(&bytes, 1 << 24);
+    buf_put_str(&bytes, "Content-Type: multipart/mixed; boundary=b\n\n");
+    for (int i = 0; i < MESSAGE_PARTS_MAX + 500; i++)
+        buf_put_str(&bytes, "--b\n\nx\n");
+    buf_put_str(&bytes, "--b--\n");
+    parse_big(&bytes, arena, &m);
+    assert_true(m.degraded);
+    assert_int_equal(m.part_count, MESSAGE_PARTS_MAX);
+    assert_int_equal(m.root->child_count, MESSAGE_PARTS_MAX - 1);
+    assert_true(m.root->last_child->body_size > 3000);
+    buf_fini(&bytes);
+    arena_free(arena);
+}
+
+static void test_depth_limit(void **state) {
+    (void)state;
+    for (int kind = 0; kind < 2; kind++) {
+        struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
+        struct buf bytes;
+        struct message m;
+        buf_init(&bytes, 1 << 24);
+        for (int i = 0; i < 200; i++) {
+            if (kind == 0)
+                buf_printf(&bytes, "Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n", i, i);
+            else
+                buf_put_str(&bytes, "Content-Type: message/rfc822\n\n");
+        }
+        buf_put_str(&bytes, "Content-Type: text/html\n\nx");
+        parse_big(&bytes, arena, &m);
+        assert_true(m.degraded);
+        assert_int_equal(m.part_count, MESSAGE_DEPTH_MAX);
+        const struct mime_part *p = m.root;
+        while (message_part_next(p) != NULL)
+            p = message_part_next(p);
+        assert_view(p->type, "application");
+        assert_view(p->subtype, "octet-stream");
+        buf_fini(&bytes);
+        arena_free(arena);
+    }
+}
+
+static void test_header_limits(void **state) {
+    (void)state;
+    struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
+    struct buf bytes;
+    struct message m;
+    buf_init(&bytes, 1 << 24);
+    for (int i = 0; i < MESSAGE_HEADER_FIELDS_MAX; i++)
+        buf_put_str(&bytes, "X: y\n");
+    buf_put_str(&bytes, "Content-Type: text/html\n\nbody");
+    parse_big(&bytes, arena, &m);
+    assert_true(m.degraded);
+    assert_view(m.root->subtype, "plain");
+    assert_view(message_part_body(&m, m.root), "body");
+
+    buf_clear(&bytes);
+    buf_put_str(&bytes, "X: ");
+    for (int i = 0; i < MESSAGE_HEADER_MAX; i++)
+        buf_put_byte(&bytes, 'y');
+    buf_put_str(&bytes, "\nContent-Type: text/html\n\nbody");
+    parse_big(&bytes, arena, &m);
+    assert_true(m.degraded);
+    assert_view(m.root->subtype, "plain");
+    assert_view(message_part_body(&m, m.root), "body");
+    buf_fini(&bytes);
+    arena_free(arena);
+}
+
+/* A small arena makes the result coarser and nothing else. */
+static void test_small_arena(void **state) {
+    (void)state;
+    struct buf bytes;
+    buf_init(&bytes, 1 << 20);
+    buf_put_str(&bytes, "Content-Type: multipart/mixed; boundary=b\n\n");
+    for (int i = 0; i < 50; i++)
+        buf_put_str(&bytes, "--b\nContent-Type: text/html; a=b; c=\"\\d\"\nContent-Description: a\n b\n\nx\n");
+    size_t parsed = 0;
+    for (size_t budget = 0; budget < 40000; budget += 97) {
+        struct arena *arena = arena_new("small", budget);
+        struct message m;
+        assert_non_null(arena);
+        enum err err = message_parse(arena, buf_view(&bytes), &m);
+        if (err == ERR_OK) {
+            parsed++;
+            assert_null(check_tree(&m));
+        } else {
+            assert_int_equal(err, ERR_LIMIT);
+            assert_int_equal(parsed, 0);
+        }
+        arena_free(arena);
+    }
+    assert_true(parsed > 0);
+    buf_fini(&bytes);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_corpus),       cmocka_unit_test(test_prefixes),    cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_fields),       cmocka_unit_test(test_encodings),   cmocka_unit_test(test_parts_limit),
+        cmocka_unit_test(test_depth_limit),  cmocka_unit_test(test_header_limits), cmocka_unit_test(test_small_arena),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
