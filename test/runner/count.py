@@ -103,6 +103,11 @@ def read_report(path):
     return results
 
 
+def lies_near(folder, what):
+    """Whether it is in this folder or one of the three above it (as for CMakeLists.txt)."""
+    return any(os.path.exists(os.path.join(folder, up, what)) for up in (".", "..", "../..", "../../.."))
+
+
 def read_skips(path):
     skips = []
     if os.path.exists(path):
@@ -113,6 +118,12 @@ def read_skips(path):
                     continue
                 if len(words) < 2:
                     sys.exit(f"{path}:{number}: a skip needs a reason after its name")
+                condition = words[1].split(None, 2)
+                if condition[0] == "if-missing":
+                    if len(condition) < 3:
+                        sys.exit(f"{path}:{number}: a skip needs a reason after what may be missing")
+                    if lies_near(os.path.dirname(os.path.abspath(path)), condition[1]):
+                        continue
                 skips.append(words[0])
     return skips
 

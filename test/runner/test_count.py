@@ -88,3 +88,12 @@ def test_a_run_without_tests_fails(tmp_path, capsys):
     (tmp_path / "lint.checks").write_text("a\tok\nb\tok\n")
     assert count.total(str(tmp_path), []) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 0 failed, 0 skipped"
+
+
+def test_a_conditional_skip(tmp_path):
+    skips = tmp_path / "tree" / "test" / "skips.txt"
+    skips.parent.mkdir(parents=True)
+    skips.write_text("# comment\na/b because\n*c if-missing data/x they lie elsewhere\n")
+    assert count.read_skips(str(skips)) == ["a/b", "*c"]
+    (tmp_path / "data" / "x").mkdir(parents=True)
+    assert count.read_skips(str(skips)) == ["a/b"]
