@@ -75,7 +75,7 @@ struct date date_from_unix(int64_t unix_s, int zone_minutes) {
     if (__builtin_add_overflow(unix_s, (int64_t)zone_minutes * 60, &local))
         local = zone_minutes < 0 ? INT64_MIN : INT64_MAX;
     int64_t days = floor_div(local, S_PER_DAY);
-    int second_of_day = (int)(local - days * S_PER_DAY);
+    int second_of_day = (int)((local % S_PER_DAY + S_PER_DAY) % S_PER_DAY);
     days += DAYS_TO_1970;
     int64_t era = floor_div(days, DAYS_PER_ERA);
     int64_t day_of_era = days - era * DAYS_PER_ERA;
@@ -132,5 +132,5 @@ void buf_put_rfc3339(struct buf *buf, int64_t wall_us) {
     int64_t unix_s = floor_div(wall_us, US_PER_S);
     struct date date = date_from_unix(unix_s, 0);
     buf_printf(buf, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", date.year, date.month, date.day, date.hour, date.minute,
-               date.second, (int)(wall_us - unix_s * US_PER_S));
+               date.second, (int)((wall_us % US_PER_S + US_PER_S) % US_PER_S));
 }
