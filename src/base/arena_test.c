@@ -127,8 +127,10 @@ static void copies_and_texts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_is_zeroed_and_aligned), cmocka_unit_test(the_budget_is_exact),
-        cmocka_unit_test(overflow_is_an_error),         cmocka_unit_test(growing_keeps_content),
+        cmocka_unit_test(memory_is_zeroed_and_aligned),
+        cmocka_unit_test(the_budget_is_exact),
+        cmocka_unit_test(overflow_is_an_error),
+        cmocka_unit_test(growing_keeps_content),
         cmocka_unit_test(copies_and_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

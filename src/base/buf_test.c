@@ -47,14 +47,30 @@ static void every_put_respects_every_limit(void **state) {
             for (int i = 0; i < 40 && buf.err == ERR_OK; i++) {
                 size_t before = buf.n;
                 switch (kind) {
-                case 0: buf_put(&buf, VIEW("a\0b")); break;
-                case 1: buf_printf(&buf, "%s", "abcd"); break;
-                case 2: buf_put_u64(&buf, 12345); break;
-                case 3: buf_put_be64(&buf, 1); break;
-                case 4: buf_put_hex(&buf, VIEW("ab")); break;
-                case 5: buf_put_base64(&buf, VIEW("ab")); break;
-                case 6: buf_put_i64(&buf, -7); break;
-                default: buf_put_be16(&buf, 7); break;
+                case 0:
+                    buf_put(&buf, VIEW("a\0b"));
+                    break;
+                case 1:
+                    buf_printf(&buf, "%s", "abcd");
+                    break;
+                case 2:
+                    buf_put_u64(&buf, 12345);
+                    break;
+                case 3:
+                    buf_put_be64(&buf, 1);
+                    break;
+                case 4:
+                    buf_put_hex(&buf, VIEW("ab"));
+                    break;
+                case 5:
+                    buf_put_base64(&buf, VIEW("ab"));
+                    break;
+                case 6:
+                    buf_put_i64(&buf, -7);
+                    break;
+                default:
+                    buf_put_be16(&buf, 7);
+                    break;
                 }
                 assert_true(buf.n <= limit && buf.cap <= MAX(limit, (size_t)1));
                 assert_true((buf.err == ERR_OK) == (buf.n > before));
@@ -181,10 +197,11 @@ static void base64(void **state) {
     buf_put_base64(&buf, VIEW("\xfb\xff\xbf"));
     assert_buf(buf, "+/+/");
     static const struct view bad[] = {
-        VIEW_INIT("Zg"),      VIEW_INIT("Zg="),      VIEW_INIT("Zg==="),   VIEW_INIT("===="),     VIEW_INIT("Z==="),
-        VIEW_INIT("Zh=="),    VIEW_INIT("Zm9="),     VIEW_INIT("Zm=v"),    VIEW_INIT("Zg==Zg=="), VIEW_INIT("Zm9v\n"),
-        VIEW_INIT("Zm 9vYg="), VIEW_INIT("Zm9\0"),   VIEW_INIT("Zm-_"),    VIEW_INIT("=Zm9"),     VIEW_INIT("Zm9v\n\n\n\n"),
-        VIEW_INIT("Zm9\xff"), VIEW_INIT("="),        VIEW_INIT("Zm9vZg=a"),
+        VIEW_INIT("Zg"),       VIEW_INIT("Zg="),      VIEW_INIT("Zg==="),        VIEW_INIT("===="),
+        VIEW_INIT("Z==="),     VIEW_INIT("Zh=="),     VIEW_INIT("Zm9="),         VIEW_INIT("Zm=v"),
+        VIEW_INIT("Zg==Zg=="), VIEW_INIT("Zm9v\n"),   VIEW_INIT("Zm 9vYg="),     VIEW_INIT("Zm9\0"),
+        VIEW_INIT("Zm-_"),     VIEW_INIT("=Zm9"),     VIEW_INIT("Zm9v\n\n\n\n"), VIEW_INIT("Zm9\xff"),
+        VIEW_INIT("="),        VIEW_INIT("Zm9vZg=a"),
     };
     buf_clear(&buf);
     buf_put_str(&buf, "kept");

@@ -79,8 +79,7 @@ struct date date_from_unix(int64_t unix_s, int zone_minutes) {
     days += DAYS_TO_1970;
     int64_t era = floor_div(days, DAYS_PER_ERA);
     int64_t day_of_era = days - era * DAYS_PER_ERA;
-    int64_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / (DAYS_PER_ERA - 1)) / 365;
+    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / (DAYS_PER_ERA - 1)) / 365;
     int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int month_of_year = (int)((5 * day_of_year + 2) / 153);
     int month = month_of_year < 10 ? month_of_year + 3 : month_of_year - 9;

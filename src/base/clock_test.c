@@ -79,10 +79,10 @@ static void the_ends_of_time(void **state) {
 static void fields_out_of_range(void **state) {
     (void)state;
     static const struct date bad[] = {
-        {2026, 0, 1, 0, 0, 0, 0},    {2026, 13, 1, 0, 0, 0, 0},  {2026, 1, 0, 0, 0, 0, 0},
-        {2026, 1, 32, 0, 0, 0, 0},   {2026, 4, 31, 0, 0, 0, 0},  {2026, 2, 29, 0, 0, 0, 0},
-        {2100, 2, 29, 0, 0, 0, 0},   {2026, 1, 1, 24, 0, 0, 0},  {2026, 1, 1, -1, 0, 0, 0},
-        {2026, 1, 1, 0, 60, 0, 0},   {2026, 1, 1, 0, 0, 61, 0},  {2026, 1, 1, 0, 0, -1, 0},
+        {2026, 0, 1, 0, 0, 0, 0},    {2026, 13, 1, 0, 0, 0, 0},    {2026, 1, 0, 0, 0, 0, 0},
+        {2026, 1, 32, 0, 0, 0, 0},   {2026, 4, 31, 0, 0, 0, 0},    {2026, 2, 29, 0, 0, 0, 0},
+        {2100, 2, 29, 0, 0, 0, 0},   {2026, 1, 1, 24, 0, 0, 0},    {2026, 1, 1, -1, 0, 0, 0},
+        {2026, 1, 1, 0, 60, 0, 0},   {2026, 1, 1, 0, 0, 61, 0},    {2026, 1, 1, 0, 0, -1, 0},
         {2026, 1, 1, 0, 0, 0, 6000}, {2026, 1, 1, 0, 0, 0, -6000}, {INT_MAX, INT_MAX, 1, 0, 0, 0, 0},
     };
     int64_t out = 42;
@@ -133,9 +133,12 @@ static void clocks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_dates),         cmocka_unit_test(every_day_agrees_with_libc),
-        cmocka_unit_test(the_ends_of_time),    cmocka_unit_test(fields_out_of_range),
-        cmocka_unit_test(texts),               cmocka_unit_test(clocks),
+        cmocka_unit_test(known_dates),
+        cmocka_unit_test(every_day_agrees_with_libc),
+        cmocka_unit_test(the_ends_of_time),
+        cmocka_unit_test(fields_out_of_range),
+        cmocka_unit_test(texts),
+        cmocka_unit_test(clocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

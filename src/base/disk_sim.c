@@ -51,7 +51,7 @@ struct inode {
 };
 
 struct storage {
-    unsigned refs; /* disks and open files */
+    unsigned refs;       /* disks and open files */
     struct inode inodes; /* list head */
     struct inode *root;
     struct open *opens;
@@ -123,7 +123,7 @@ static void content_set(struct content *to, const struct content *from) {
 
 static void data_changes_forget(struct inode *inode) {
     VEC_EACH(&inode->data_changes, struct data_change, change)
-        free(change->octets);
+    free(change->octets);
     vec_clear(&inode->data_changes);
 }
 
@@ -538,7 +538,7 @@ static enum err sim_list(struct disk *base, const char *path, enum err (*each)(v
     /* Over a copy, because each() may well remove what it is shown. */
     struct vec names = VEC_OF(struct entry, SIM_ENTRIES_MOST);
     VEC_EACH(&dir->seen_names, struct entry, entry)
-        *(struct entry *)need(vec_add(&names)) = entry_new(view_of(entry->name, entry->name_n), NULL);
+    *(struct entry *)need(vec_add(&names)) = entry_new(view_of(entry->name, entry->name_n), NULL);
     enum err err = ERR_OK;
     VEC_EACH(&names, struct entry, entry) {
         if (err == ERR_OK)
@@ -812,7 +812,7 @@ static struct inode *cut_inode(const struct cut *cut, struct inode *from) {
     /* Names first and contents after, so that what was lost costs nothing. */
     struct vec names = VEC_OF(struct entry, SIM_ENTRIES_MOST);
     VEC_EACH(&from->durable_names, struct entry, entry)
-        names_set(&names, view_of(entry->name, entry->name_n), entry->inode);
+    names_set(&names, view_of(entry->name, entry->name_n), entry->inode);
     VEC_EACH(&from->name_changes, struct name_change, change) {
         if (keeps_name(cut, change->id))
             names_set(&names, view_of(change->entry.name, change->entry.name_n), change->entry.inode);

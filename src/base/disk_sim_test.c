@@ -246,7 +246,9 @@ static void a_failed_sync_does_not_come_true_later(void **state) {
     OK(file_sync(file, false));
     assert_true(holds(disk, "f", VIEW("12")));
     struct disk *after = disk_sim_power_cut(disk, NULL);
-    assert_true(holds(after, "f", VIEW("\0" "2")));
+    assert_true(holds(after, "f",
+                      VIEW("\0"
+                           "2")));
     disk_free(after);
     file_unref(file);
     disk_free(disk);

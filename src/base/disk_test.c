@@ -321,9 +321,10 @@ static void symbolic_links_are_not_followed(void **state) {
 }
 
 int main(void) {
-#define BOTH(test)                                                                 \
-    {#test " (real)", test, set_up_real, tear_down, NULL},                         \
-        {#test " (simulated)", test, set_up_simulated, tear_down, NULL}
+#define BOTH(test)                                                    \
+    {#test " (real)", test, set_up_real, tear_down, NULL}, {          \
+#test " (simulated)", test, set_up_simulated, tear_down, NULL \
+    }
     const struct CMUnitTest tests[] = {
         BOTH(files),
         BOTH(directories),

@@ -18,7 +18,7 @@ static void names_are_distinct(void **state) {
     }
     assert_string_equal(err_name(ERR_LIMIT), "limit");
     assert_string_equal(err_name((enum err)ERR_COUNT), "unknown");
-    assert_string_equal(err_name((enum err)-1), "unknown");
+    assert_string_equal(err_name((enum err) - 1), "unknown");
 }
 
 static void errnos_have_classes(void **state) {
@@ -27,11 +27,24 @@ static void errnos_have_classes(void **state) {
         int errno_value;
         enum err err;
     } cases[] = {
-        {0, ERR_OK},          {EAGAIN, ERR_AGAIN},  {EWOULDBLOCK, ERR_AGAIN},   {ENOENT, ERR_NOT_FOUND},
-        {EEXIST, ERR_EXISTS}, {EPERM, ERR_DENIED},  {EROFS, ERR_DENIED},        {EPIPE, ERR_CLOSED},
-        {ENOSPC, ERR_FULL},   {EDQUOT, ERR_FULL},   {ECONNRESET, ERR_CLOSED},   {ETIMEDOUT, ERR_TIMEOUT},
-        {EIO, ERR_IO},        {ENOMEM, ERR_NO_MEMORY}, {ECONNREFUSED, ERR_TEMPORARY}, {EBADF, ERR_BUG},
-        {ENOTEMPTY, ERR_EXISTS}, {99999, ERR_IO},
+        {0, ERR_OK},
+        {EAGAIN, ERR_AGAIN},
+        {EWOULDBLOCK, ERR_AGAIN},
+        {ENOENT, ERR_NOT_FOUND},
+        {EEXIST, ERR_EXISTS},
+        {EPERM, ERR_DENIED},
+        {EROFS, ERR_DENIED},
+        {EPIPE, ERR_CLOSED},
+        {ENOSPC, ERR_FULL},
+        {EDQUOT, ERR_FULL},
+        {ECONNRESET, ERR_CLOSED},
+        {ETIMEDOUT, ERR_TIMEOUT},
+        {EIO, ERR_IO},
+        {ENOMEM, ERR_NO_MEMORY},
+        {ECONNREFUSED, ERR_TEMPORARY},
+        {EBADF, ERR_BUG},
+        {ENOTEMPTY, ERR_EXISTS},
+        {99999, ERR_IO},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         assert_int_equal(err_from_errno(cases[i].errno_value), cases[i].err);

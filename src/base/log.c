@@ -15,8 +15,8 @@
 
 /* With its newline a line is one write that a pipe takes whole or not at all. */
 #define LOG_LINE_MAX (PIPE_BUF - 1)
-#define LOG_VALUE_MAX 256 /* octets of one value before escaping: enough for any address, too little to flood */
-#define LOG_CUT "..."     /* after a value that was longer */
+#define LOG_VALUE_MAX 256        /* octets of one value before escaping: enough for any address, too little to flood */
+#define LOG_CUT "..."            /* after a value that was longer */
 #define LOG_TRIMMED " trimmed=1" /* at the end of a line that had no room for all its fields */
 
 static const char *level_name(enum log_level level) {
@@ -39,8 +39,8 @@ void buf_put_escaped(struct buf *buf, struct view v, size_t max_octets) {
     while (v.n > 0) {
         uint32_t cp;
         size_t n = utf8_decode(v, &cp);
-        bool passes = n > 1 ? !is_deceptive(cp)
-                            : n == 1 && cp >= 0x20 && cp < 0x7f && cp != '"' && cp != '\'' && cp != '\\';
+        bool passes =
+            n > 1 ? !is_deceptive(cp) : n == 1 && cp >= 0x20 && cp < 0x7f && cp != '"' && cp != '\'' && cp != '\\';
         n = MAX(n, 1);
         for (size_t i = 0; i < n; i++) {
             uint8_t c = v.p[i];

@@ -38,11 +38,11 @@ static void begin(struct fixture *f) {
     log_init(&f->log, &f->sink.sink, &f->clock.clock);
 }
 
-#define assert_lines(f, text)                                                                 \
-    do {                                                                                      \
-        buf_put_byte(&(f).sink.lines, 0);                                                     \
-        assert_string_equal((char *)(f).sink.lines.p, text);                                  \
-        buf_clear(&(f).sink.lines);                                                           \
+#define assert_lines(f, text)                                \
+    do {                                                     \
+        buf_put_byte(&(f).sink.lines, 0);                    \
+        assert_string_equal((char *)(f).sink.lines.p, text); \
+        buf_clear(&(f).sink.lines);                          \
     } while (0)
 #define TIME "2026-11-24T21:29:23.123456Z "
 
@@ -78,9 +78,13 @@ static void escaping(void **state) {
         {VIEW_INIT("\"quotes\" 'too' \\"), "\\x22quotes\\x22 \\x27too\\x27 \\x5c"},
         {VIEW_INIT("gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80"), "gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80"},
         {VIEW_INIT("\xc3(\xff\xed\xa0\x80"), "\\xc3(\\xff\\xed\\xa0\\x80"},
-        {VIEW_INIT("\xc2\x9b" "31m"), "\\xc2\\x9b31m"},                     /* C1: CSI */
-        {VIEW_INIT("\xe2\x80\xae" "cod.exe"), "\\xe2\\x80\\xaecod.exe"},   /* right-to-left override */
-        {VIEW_INIT("\xe2\x80\xa8"), "\\xe2\\x80\\xa8"},                     /* line separator */
+        {VIEW_INIT("\xc2\x9b"
+                   "31m"),
+         "\\xc2\\x9b31m"}, /* C1: CSI */
+        {VIEW_INIT("\xe2\x80\xae"
+                   "cod.exe"),
+         "\\xe2\\x80\\xaecod.exe"},                     /* right-to-left override */
+        {VIEW_INIT("\xe2\x80\xa8"), "\\xe2\\x80\\xa8"}, /* line separator */
         {VIEW_INIT("0123456789abcdefX"), "0123456789abcdef..."},
         {VIEW_INIT("0123456789abcde\xc3\xbc"), "0123456789abcde..."},
     };
@@ -109,8 +113,7 @@ static void no_octets_of_a_peer_break_a_line(void **state) {
         for (int k = 0; k < 4; k++)
             log_child(&child, &child, LF_VIEW("peer", view_of(octets, n)));
         log_event(&child, LOG_INFO, "e", LF_VIEW("a", view_of(octets, n)), LF_VIEW("b", view_of(octets, n)),
-                  LF_VIEW("c", view_of(octets, n)), LF_VIEW("d", view_of(octets, n)),
-                  LF_VIEW("e", view_of(octets, n)));
+                  LF_VIEW("c", view_of(octets, n)), LF_VIEW("d", view_of(octets, n)), LF_VIEW("e", view_of(octets, n)));
         struct view line = buf_view(&f.sink.lines);
         assert_true(line.n < PIPE_BUF + 1);
         assert_int_equal(view_find_byte(line, '\n'), (ssize_t)line.n - 1);

@@ -210,11 +210,11 @@ bool netaddr_is_private(const struct netaddr *addr) {
     if (netaddr_is_loopback(&a))
         return true;
     if (a.family == 4)
-        return a.ip[0] == 0 ||                                      /* RFC1122-3.2.1.3: this host, this network */
+        return a.ip[0] == 0 ||                                           /* RFC1122-3.2.1.3: this host, this network */
                a.ip[0] == 10 || (a.ip[0] == 172 && a.ip[1] >> 4 == 1) || /* RFC1918-3 */
                (a.ip[0] == 192 && a.ip[1] == 168) || (a.ip[0] == 169 && a.ip[1] == 254);
     return a.family == 6 && (memcmp(a.ip, zero, 16) == 0 || (a.ip[0] & 0xfe) == 0xfc || /* RFC4193-3.1 */
-                             (a.ip[0] == 0xfe && a.ip[1] >> 6 == 2));               /* RFC4291-2.5.6 */
+                             (a.ip[0] == 0xfe && a.ip[1] >> 6 == 2));                   /* RFC4291-2.5.6 */
 }
 
 bool netaddr_ip_eq(const struct netaddr *a, const struct netaddr *b) {

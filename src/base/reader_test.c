@@ -114,8 +114,10 @@ static void nothing_moves_after_an_error(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(octets_and_literals), cmocka_unit_test(runs),
-        cmocka_unit_test(numbers),             cmocka_unit_test(fixed_width),
+        cmocka_unit_test(octets_and_literals),
+        cmocka_unit_test(runs),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(fixed_width),
         cmocka_unit_test(nothing_moves_after_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -215,8 +215,8 @@ static enum err copy(const struct record_type *type, const void *from, struct ar
             set_list(field, to, elements, count);
         } else {
             static const size_t sizes[] = {
-                [FIELD_U8] = sizeof(uint8_t),   [FIELD_U16] = sizeof(uint16_t), [FIELD_U32] = sizeof(uint32_t),
-                [FIELD_U64] = sizeof(uint64_t), [FIELD_I64] = sizeof(int64_t),  [FIELD_BOOL] = sizeof(bool),
+                [FIELD_U8] = sizeof(uint8_t),          [FIELD_U16] = sizeof(uint16_t), [FIELD_U32] = sizeof(uint32_t),
+                [FIELD_U64] = sizeof(uint64_t),        [FIELD_I64] = sizeof(int64_t),  [FIELD_BOOL] = sizeof(bool),
                 [FIELD_ADDR] = sizeof(struct netaddr),
             };
             memcpy(at(field, to), source, sizes[field->kind]);

@@ -13,9 +13,10 @@
 RECORD_DECLARE(part);
 RECORD_DEFINE(part);
 
-#define R_whole(F, S)                                                                                              \
-    F(S, U8, a) F(S, U16, b) F(S, U32, c) F(S, U64, d) F(S, I64, e) F(S, BOOL, f) F(S, VIEW, g, 8) F(S, ADDR, h)   \
-    F(S, LIST, parts, part, 3) F(S, RECORD, one, part) F(S, VIEW, password, 9)
+#define R_whole(F, S)                                                                                \
+    F(S, U8, a)                                                                                      \
+    F(S, U16, b) F(S, U32, c) F(S, U64, d) F(S, I64, e) F(S, BOOL, f) F(S, VIEW, g, 8) F(S, ADDR, h) \
+        F(S, LIST, parts, part, 3) F(S, RECORD, one, part) F(S, VIEW, password, 9)
 RECORD_DECLARE(whole);
 RECORD_DEFINE(whole);
 
@@ -39,12 +40,11 @@ static struct whole sample(void) {
 }
 
 static const uint8_t wire[] = {0xab, 0x12, 0x34, 0xde, 0xad, 0xbe, 0xef, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe,
-                               0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfb, 1,
-                               0, 0, 0, 5, 'n', 'a', '"', 'm', 'e',
-                               6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 25,
-                               0, 0, 0, 2, 1, 0, 0, 0, 3, 'x', 0, 'y', 2, 0, 0, 0, 0,
-                               9, 0, 0, 0, 5, 'h', 'e', 'l', 'l', 'o',
-                               0, 0, 0, 6, 's', 'e', 'c', 'r', 'e', 't'};
+                               0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfb, 1,    0,    0,    0,    5,    'n',  'a',
+                               '"',  'm',  'e',  6,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
+                               0,    0,    0,    0,    1,    0,    25,   0,    0,    0,    2,    1,    0,    0,    0,
+                               3,    'x',  0,    'y',  2,    0,    0,    0,    0,    9,    0,    0,    0,    5,    'h',
+                               'e',  'l',  'l',  'o',  0,    0,    0,    6,    's',  'e',  'c',  'r',  'e',  't'};
 
 static void the_wire_form_is_fixed(void **state) {
     (void)state;
@@ -94,12 +94,12 @@ static enum err decode_changed(size_t offset, uint8_t octet) {
 static void maxima_and_forms_are_checked(void **state) {
     (void)state;
     assert_int_equal(decode_changed(0, 0), ERR_OK);
-    assert_int_equal(decode_changed(23, 2), ERR_SYNTAX);     /* BOOL */
-    assert_int_equal(decode_changed(27, 9), ERR_LIMIT);      /* VIEW over its maximum */
-    assert_int_equal(decode_changed(24, 0xff), ERR_LIMIT);   /* and far over */
-    assert_int_equal(decode_changed(33, 5), ERR_SYNTAX);     /* ADDR family */
-    assert_int_equal(decode_changed(55, 4), ERR_LIMIT);      /* LIST count */
-    assert_int_equal(decode_changed(55, 3), ERR_LIMIT);      /* the next record reads as a long text */
+    assert_int_equal(decode_changed(23, 2), ERR_SYNTAX);   /* BOOL */
+    assert_int_equal(decode_changed(27, 9), ERR_LIMIT);    /* VIEW over its maximum */
+    assert_int_equal(decode_changed(24, 0xff), ERR_LIMIT); /* and far over */
+    assert_int_equal(decode_changed(33, 5), ERR_SYNTAX);   /* ADDR family */
+    assert_int_equal(decode_changed(55, 4), ERR_LIMIT);    /* LIST count */
+    assert_int_equal(decode_changed(55, 3), ERR_LIMIT);    /* the next record reads as a long text */
 
     struct whole record = sample();
     struct buf out;
@@ -186,9 +186,12 @@ static void printing_hides_secrets(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_wire_form_is_fixed),       cmocka_unit_test(truncated_or_longer_is_refused),
-        cmocka_unit_test(maxima_and_forms_are_checked), cmocka_unit_test(memory_is_bounded),
-        cmocka_unit_test(copies_are_deep),              cmocka_unit_test(every_field_counts_for_equality),
+        cmocka_unit_test(the_wire_form_is_fixed),
+        cmocka_unit_test(truncated_or_longer_is_refused),
+        cmocka_unit_test(maxima_and_forms_are_checked),
+        cmocka_unit_test(memory_is_bounded),
+        cmocka_unit_test(copies_are_deep),
+        cmocka_unit_test(every_field_counts_for_equality),
         cmocka_unit_test(printing_hides_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,8 +65,12 @@ static void what_is_not_utf8(void **state) {
         assert_true(utf8_is_valid(buf_view(&buf)));
     }
     static const struct view good[] = {
-        VIEW_INIT(""), VIEW_INIT("a\0b"), VIEW_INIT("\x7f"), VIEW_INIT("\xed\x9f\xbf\xee\x80\x80"),
-        VIEW_INIT("\xf4\x8f\xbf\xbf"), VIEW_INIT("gr\xc3\xbc\xc3\x9f"),
+        VIEW_INIT(""),
+        VIEW_INIT("a\0b"),
+        VIEW_INIT("\x7f"),
+        VIEW_INIT("\xed\x9f\xbf\xee\x80\x80"),
+        VIEW_INIT("\xf4\x8f\xbf\xbf"),
+        VIEW_INIT("gr\xc3\xbc\xc3\x9f"),
     };
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
         assert_true(utf8_is_valid(good[i]));

@@ -65,12 +65,12 @@ static void like_a_plain_array(void **state) {
     }
     size_t seen = 0;
     VEC_EACH(&vec, uint32_t, it)
-        assert_int_equal(*it, model[seen++]);
+    assert_int_equal(*it, model[seen++]);
     assert_int_equal(seen, n);
     assert_int_equal(*VEC_AT(&vec, uint32_t, n - 1), model[n - 1]);
     vec_fini(&vec);
     VEC_EACH(&vec, uint32_t, none)
-        fail_msg("an empty vector has element %u", *none);
+    fail_msg("an empty vector has element %u", *none);
 }
 
 int main(void) {

@@ -12,16 +12,11 @@ static void equality_and_order(void **state) {
         struct view a, b;
         int cmp, cmp_nocase;
     } cases[] = {
-        {VIEW_INIT(""), VIEW_INIT(""), 0, 0},
-        {{NULL, 0}, VIEW_INIT(""), 0, 0},
-        {VIEW_INIT("a"), VIEW_INIT(""), 1, 1},
-        {VIEW_INIT("a"), VIEW_INIT("ab"), -1, -1},
-        {VIEW_INIT("a\0b"), VIEW_INIT("a\0c"), -1, -1},
-        {VIEW_INIT("a\0b"), VIEW_INIT("a\0b"), 0, 0},
-        {VIEW_INIT("ABC"), VIEW_INIT("abc"), -1, 0},
-        {VIEW_INIT("\xff"), VIEW_INIT("a"), 1, 1},
-        {VIEW_INIT("["), VIEW_INIT("{"), -1, -1},
-        {VIEW_INIT("\xc4"), VIEW_INIT("\xe4"), -1, -1},
+        {VIEW_INIT(""), VIEW_INIT(""), 0, 0},           {{NULL, 0}, VIEW_INIT(""), 0, 0},
+        {VIEW_INIT("a"), VIEW_INIT(""), 1, 1},          {VIEW_INIT("a"), VIEW_INIT("ab"), -1, -1},
+        {VIEW_INIT("a\0b"), VIEW_INIT("a\0c"), -1, -1}, {VIEW_INIT("a\0b"), VIEW_INIT("a\0b"), 0, 0},
+        {VIEW_INIT("ABC"), VIEW_INIT("abc"), -1, 0},    {VIEW_INIT("\xff"), VIEW_INIT("a"), 1, 1},
+        {VIEW_INIT("["), VIEW_INIT("{"), -1, -1},       {VIEW_INIT("\xc4"), VIEW_INIT("\xe4"), -1, -1},
         {VIEW_INIT("B"), VIEW_INIT("a"), -1, 1},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
