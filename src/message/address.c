@@ -188,6 +188,7 @@ static struct view read_comment(struct scan *s, size_t from, size_t to) {
 /* Where things are in one entry; `none` when they are not there. */
 struct shape {
     size_t start, end;    /* the entry, without its "," or ";" */
+    size_t name_end;      /* the first "<" */
     size_t open, close;   /* "<" and ">" (close is the end of the route-addr when ">" is missing) */
     size_t colon;         /* a group's ":" before anything else */
     size_t at_sign;       /* the last "@" outside of "<>" */
@@ -196,7 +197,7 @@ struct shape {
 #define NONE SIZE_MAX
 
 static struct shape find_shape(struct scan *s, size_t start) {
-    struct shape e = {start, s->in.n, NONE, NONE, NONE, NONE, false};
+    struct shape e = {start, s->in.n, NONE, NONE, NONE, NONE, NONE, false};
     size_t i = start;
     while (i < s->in.n) {
         uint8_t c = s->in.p[i];
@@ -208,8 +209,10 @@ static struct shape find_shape(struct scan *s, size_t start) {
         }
         if (in_angle && c == '>') {
             e.close = i;
-        } else if (c == '<' && !in_angle) {
-            /* A second "<...>" in one entry: the last one is the address. */
+        } else if (c == '<') {
+            /* Of several "<" in one entry the last one opens the address. */
+            if (e.open == NONE)
+                e.name_end = i;
             e.open = i;
             e.close = NONE;
         } else if (c == ';' || (c == ',' && !(in_angle && s->in.p[e.open + 1] == '@'))) {
@@ -265,7 +268,7 @@ static void read_angle(struct scan *s, const struct shape *e, struct address *a)
 static void read_entry(struct scan *s, const struct shape *e, struct list_builder *b) {
     struct address a = {.kind = ADDRESS_MAILBOX};
     if (e->open != NONE) {
-        struct view name = read_words(s, e->start, e->open, true);
+        struct view name = read_words(s, e->start, e->name_end, true);
         a.name = name.n > 0 ? name : read_comment(s, e->start, e->end);
         read_angle(s, e, &a);
     } else {

@@ -1,0 +1,138 @@
+/* Address lists. */
+#include "message/testing.h"
+
+#include "message/address.h"
+
+static const struct {
+    const char *value;
+    const char *list; /* entries: name,adl,mailbox,host| with "-" for none; {name| and }| for groups */
+} cases[] = {
+    {"", ""},
+    {" , ,, ", ""},
+    {"a@b", "-,-,a,b|"},
+    {"A B <a@b>, c@d", "A B,-,a,b|-,-,c,d|"},
+    {"\"B, A\" <a@b>", "B, A,-,a,b|"},
+    {"\"a \\\"b\\\"\\\\c\" <a@b>", "a \"b\"\\c,-,a,b|"},
+    {"a@b (Joe (the) Doe)", "Joe (the) Doe,-,a,b|"},
+    {"(pre) a(x)@(y)b (Joe)", "Joe,-,a,b|"},
+    {"Joe Q. Public <john.q.public@example.com>", "Joe Q. Public,-,john.q.public,example.com|"},
+    {"Mary Smith <@node.test:mary@example.net>, , jdoe@test  . example",
+     "Mary Smith,@node.test,mary,example.net|-,-,jdoe,test.example|"},
+    {"Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>", "Pete,-,pete,silly.test|"},
+    {"A Group(Some people)\r\n :Chris Jones <c@(Chris's host.)public.example>,\r\n joe@example.org,\r\n"
+     " John <jdoe@one.test> (my dear friend); (the end of the group)",
+     "{A Group|Chris Jones,-,c,public.example|-,-,joe,example.org|John,-,jdoe,one.test|}|"},
+    {"(Empty list)(start)Undisclosed recipients  :(nobody(that I know))  ;", "{Undisclosed recipients|}|"},
+    {"g1: a@b; g2: c@d", "{g1|-,-,a,b|}|{g2|-,-,c,d|}|"},
+    {"g1: a@b, g2: c@d;", "{g1|-,-,a,b|}|{g2|-,-,c,d|}|"},
+    {"\"john doe\"@example.org", "-,-,john doe,example.org|"},
+    {"\"a@b\" <c@d>", "a@b,-,c,d|"},
+    {"a@b <c@d>", "a@b,-,c,d|"},
+    {"a@b@c", "-,-,a@b,c|"},
+    {"joe@[192.0.2.1], x@[IPv6:::1]", "-,-,joe,[192.0.2.1]|-,-,x,[IPv6:::1]|"},
+    {"joe", "-,-,joe,|"},
+    {"<>", "-,-,,|"},
+    {"<joe>", "-,-,joe,|"},
+    {"Joe <joe@example.org", "Joe,-,joe,example.org|"},
+    {"Joe <joe@example.org, b@c", "Joe,-,joe,example.org|-,-,b,c|"},
+    {"Joe <<joe@example.org>>", "Joe,-,joe,example.org|"},
+    {"\"unclosed <a@b>, c@d", "\"unclosed,-,a,b|-,-,c,d|"},
+    {"unclosed (comment <a@b>", "unclosed (comment,-,a,b|"},
+    {"=?utf-8?q?J=C3=B6rg?= <j@x>", "=?utf-8?q?J=C3=B6rg?=,-,j,x|"},
+    {"J\xc3\xb6rg <j\xc3\xb6@x\xc3\xa9>", "J\xc3\xb6rg,-,j\xc3\xb6,x\xc3\xa9|"},
+    {"a@b;c@d", "-,-,a,b|-,-,c,d|"},
+    {"A\r\n B\r\n <a\r\n @b>", "A B,-,a,b|"},
+    {"\"\" <a@b>", "-,-,a,b|"},
+    {"(only a comment)", ""},
+    {"a@b, (comment)", "-,-,a,b|"},
+};
+
+static void put(struct buf *out, struct view v) {
+    if (v.p == NULL)
+        buf_put_byte(out, '-');
+    else
+        buf_put(out, v);
+}
+
+static void test_cases(void **state) {
+    (void)state;
+    struct buf out;
+    buf_init(&out, 65536);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct arena *arena = arena_new("test", 65536);
+        struct address_list list;
+        address_parse(arena, view_cstr(cases[i].value), &list);
+        buf_clear(&out);
+        for (size_t k = 0; k < list.count; k++) {
+            const struct address *a = &list.list[k];
+            if (a->kind == ADDRESS_MAILBOX) {
+                put(&out, a->name);
+                buf_put_byte(&out, ',');
+                put(&out, a->adl);
+                buf_put_byte(&out, ',');
+                put(&out, a->mailbox);
+                buf_put_byte(&out, ',');
+                put(&out, a->host);
+            } else if (a->kind == ADDRESS_GROUP_START) {
+                buf_put_byte(&out, '{');
+                put(&out, a->mailbox);
+            } else {
+                buf_put_byte(&out, '}');
+            }
+            buf_put_byte(&out, '|');
+        }
+        assert_view(buf_view(&out), cases[i].list);
+        arena_free(arena);
+    }
+    buf_fini(&out);
+}
+
+static void test_first(void **state) {
+    (void)state;
+    struct arena *arena = arena_new("test", 65536);
+    struct address_list list;
+    struct address a;
+    address_parse(arena, VIEW("g: joe, <x@y>;"), &list);
+    assert_true(address_first(&list, &a));
+    assert_view(a.mailbox, "x");
+    address_parse(arena, VIEW("joe"), &list);
+    assert_false(address_first(&list, &a));
+    arena_free(arena);
+}
+
+static void test_limits(void **state) {
+    (void)state;
+    struct arena *arena = arena_new("test", 16 * 1024 * 1024);
+    struct buf text;
+    struct address_list list;
+    buf_init(&text, 1 << 20);
+    for (int i = 0; i < ADDRESSES_MAX + 10; i++)
+        buf_put_str(&text, "a@b,");
+    address_parse(arena, buf_view(&text), &list);
+    assert_int_equal(list.count, ADDRESSES_MAX);
+    assert_true(list.truncated);
+    arena_free(arena);
+    arena = arena_new("test", 1000);
+    address_parse(arena, buf_view(&text), &list);
+    assert_true(list.truncated && list.count < 10);
+    arena_free(arena);
+    /* Text that would be quadratic to a careless scanner; the test's time limit would show it. */
+    static const char *const hostile[] = {"\"", "(", "<", "[", "\"a(", "(\"<[", "@", ":"};
+    arena = arena_new("test", 64 * 1024 * 1024);
+    for (size_t i = 0; i < ARRAY_LEN(hostile); i++) {
+        buf_clear(&text);
+        while (text.n < 300000)
+            buf_put_str(&text, hostile[i]);
+        address_parse(arena, buf_view(&text), &list);
+        arena_clear(arena);
+    }
+    arena_free(arena);
+    buf_fini(&text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cases), cmocka_unit_test(test_first), cmocka_unit_test(test_limits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
