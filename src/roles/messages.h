@@ -35,7 +35,7 @@ const char *protocol_name(enum protocol protocol);
     F(S, U8, role) F(S, U32, index) F(S, VIEW, hostname, 255) F(S, U64, message_size_max) F(S, U32, recipients_max)          \
     F(S, U32, connections_max) F(S, U32, connections_per_network) F(S, U64, spool_budget) F(S, U32, login_attempts_max)      \
     F(S, BOOL, throttle_loopback) F(S, BOOL, localserve) F(S, U16, relay_port) F(S, BOOL, relay)                             \
-    F(S, ADDR, dns) F(S, VIEW, trust_anchor, 65536) F(S, U64, quota_octets) F(S, VIEW, account_directory, 64)                \
+    F(S, ADDR, dns) F(S, VIEW, trust_anchor, 65536) F(S, U64, quota_octets)                                                    \
     F(S, U64, account) F(S, VIEW, account_address, MESSAGE_ADDRESS_MAX) F(S, U64, queue_lifetime_us)                         \
     F(S, U64, queue_retry_us) F(S, VIEW, certificate, 32768) F(S, VIEW, private_key, 16384) /* directory only, PEM */
 RECORD_DECLARE(role_configure);
@@ -44,7 +44,7 @@ RECORD_DECLARE(role_configure);
 enum channel_purpose { CHANNEL_PEER, CHANNEL_DELIVERY, CHANNEL_SESSION };
 /* A new channel to a peer. On a mailbox's side of a session `grant` says who; the receiver trusts nothing else. */
 #define R_grant(F, S)                                                                                                  \
-    F(S, VIEW, id, MESSAGE_ID_SIZE) F(S, U64, account) F(S, VIEW, account_directory, 64)                               \
+    F(S, VIEW, id, MESSAGE_ID_SIZE) F(S, U64, account)                                                                 \
     F(S, VIEW, address, MESSAGE_ADDRESS_MAX) F(S, U8, protocol) F(S, U32, rights) F(S, VIEW, credential, 100)          \
     F(S, U32, edge) /* index of the edge that may claim it */ F(S, I64, expires_us) F(S, U64, quota_octets)
 RECORD_DECLARE(grant);
@@ -54,11 +54,23 @@ RECORD_DECLARE(channel_offer);
 RECORD_DECLARE(listener_offer);
 
 /* ---- to supervisor ---- */
-#define R_mailbox_request(F, S) F(S, U64, account) F(S, VIEW, account_directory, 64)
+/* A delivery channel to an account's mailbox. The account must be one that directory has announced (account_known). */
+#define R_mailbox_request(F, S) F(S, U64, account)
 RECORD_DECLARE(mailbox_request);
+/* Which accounts exist: announced by directory at its start and at each change; nobody else can make the supervisor start a mailbox. */
+#define R_account_known(F, S) \
+    F(S, U64, account) F(S, VIEW, address, MESSAGE_ADDRESS_MAX) F(S, U64, quota_octets) F(S, BOOL, gone)
+RECORD_DECLARE(account_known);
+#define R_accounts_known(F, S) F(S, LIST, accounts, account_known, 200)
+RECORD_DECLARE(accounts_known);
+/* The name of an account's directory below accounts/: 'a' and 16 hexadecimal digits, from its id alone. */
+#define ACCOUNT_DIRECTORY_NAME_SIZE 18 /* with its NUL */
+void account_directory_name(uint64_t account, char name[ACCOUNT_DIRECTORY_NAME_SIZE]);
 #define R_session_claim(F, S) F(S, VIEW, grant, MESSAGE_ID_SIZE)
 RECORD_DECLARE(session_claim);
-/* The supervisor answers false when something is pending for the mailbox (it stays). */
+/* An idle mailbox asks leave to exit. offers_seen: channel offers it has received so far; the supervisor says no when it has sent more. */
+#define R_leave_args(F, S) F(S, U64, offers_seen)
+RECORD_DECLARE(leave_args);
 #define R_leave_result(F, S) F(S, BOOL, may_leave)
 RECORD_DECLARE(leave_result);
 
@@ -92,7 +104,7 @@ RECORD_DECLARE(sender_check);
 enum recipient_kind { RECIPIENT_LOCAL, RECIPIENT_REMOTE };
 #define R_recipient_lookup(F, S) F(S, VIEW, address, MESSAGE_ADDRESS_MAX) F(S, U64, session)
 #define R_recipient_target(F, S)                                                                                     \
-    F(S, U8, kind) F(S, U64, account) F(S, VIEW, account_directory, 64) F(S, VIEW, address, MESSAGE_ADDRESS_MAX)
+    F(S, U8, kind) F(S, U64, account) F(S, VIEW, address, MESSAGE_ADDRESS_MAX)
 /* ERR_OK with targets (an alias has several); rejected otherwise with status and text for the reply. */
 #define R_recipient_result(F, S)                                                                                       \
     F(S, LIST, targets, recipient_target, MESSAGE_RECIPIENTS_MAX) F(S, U16, reply) /* 0: accepted; 550, 450 ... */       \
@@ -132,7 +144,7 @@ RECORD_DECLARE(session_return);
 
 /* ---- to queue ---- */
 #define R_queue_target(F, S)                                                                                        \
-    F(S, U8, kind) F(S, U64, account) F(S, VIEW, account_directory, 64) F(S, VIEW, address, MESSAGE_ADDRESS_MAX)      \
+    F(S, U8, kind) F(S, U64, account) F(S, VIEW, address, MESSAGE_ADDRESS_MAX)      \
     F(S, VIEW, orcpt, 500) F(S, U8, notify)
 RECORD_DECLARE(queue_target);
 /* Durable when answered. The body is `body` or the file handed along. */
@@ -188,7 +200,8 @@ RECORD_DECLARE(cleanup_result);
     X(11, session_claim, ROLE_EDGE, ROLE_SUPERVISOR, session_claim, nothing, 0, 1)                   \
     X(12, mailbox_request, ROLE_EDGE, ROLE_SUPERVISOR, mailbox_request, nothing, 0, 1)               \
     X(13, mailbox_request_queue, ROLE_QUEUE, ROLE_SUPERVISOR, mailbox_request, nothing, 0, 1)        \
-    X(14, leave, ROLE_MAILBOX, ROLE_SUPERVISOR, nothing, leave_result, 0, 0)                         \
+    X(14, leave, ROLE_MAILBOX, ROLE_SUPERVISOR, leave_args, leave_result, 0, 0)                      \
+    X(15, accounts_known, ROLE_DIRECTORY, ROLE_SUPERVISOR, accounts_known, nothing, 0, 0)            \
     X(20, auth_start, ROLE_EDGE, ROLE_DIRECTORY, auth_start, auth_challenge, 0, 0)                   \
     X(21, auth_proof, ROLE_EDGE, ROLE_DIRECTORY, auth_proof, auth_result, 0, 0)                      \
     X(22, auth_end, ROLE_EDGE, ROLE_DIRECTORY, auth_end, none, 0, 0)                                 \

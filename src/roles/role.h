@@ -35,6 +35,7 @@ struct role_env {
     const struct role_configure *config; /* lives as long as the role */
     void *prepared;
     void *state; /* the role's own, set by start() */
+    void *life;  /* role_run's */
 };
 
 struct role_def {

@@ -16,7 +16,6 @@ struct spawn_request {
     enum role role;
     uint32_t index;
     uint64_t account;              /* mailbox */
-    struct view account_directory; /* mailbox: name below accounts/ */
     struct view title;             /* "mailbox user@localhost" */
 };
 struct spawner {
