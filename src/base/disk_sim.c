@@ -1,59 +1,19 @@
-/*
- * The simulated disk. An inode holds what its users see and what the platter
- * holds, and between them the list of changes not synced yet. A power cut is a
- * copy of the platter's side with some of those changes applied.
- */
+/* The simulated disk: its operations, its faults, and who is alive. What is durable is in disk_sim_inode.c. */
 #include "base/disk_sim.h"
 
-#include "base/vec.h"
+#include "base/disk_sim_inode.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define SIM_FREE_BYTES (UINT64_C(1) << 40) /* what an empty and a filled simulated disk report alike */
-#define SIM_ENTRIES_MOST ((size_t)1 << 24)
+#define SIM_LIST_MOST ((size_t)1 << 24)
 #define SIM_FILE_MOST (UINT64_C(1) << 32)
 
-struct content {
-    uint8_t *p;
-    size_t n, cap;
-};
-
-/* A write (octets != NULL or n = 0) or a truncation to `offset`. */
-struct data_change {
-    bool is_truncation;
-    uint64_t offset;
-    uint8_t *octets;
-    size_t n;
-};
-
-struct entry {
-    uint8_t *name;
-    size_t name_n;
-    struct inode *inode;
-};
-
-/* A name that came to stand for inode, or (NULL) was removed. */
-struct name_change {
-    uint64_t id; /* in order of time; both halves of a rename have the same */
-    struct entry entry;
-};
-
-struct inode {
-    struct inode *prev, *next; /* all of the storage */
-    unsigned refs;             /* entries, changes, open files, disks */
-    bool is_dir;
-    struct content seen, durable; /* file */
-    struct vec data_changes;
-    struct vec seen_names, durable_names; /* directory: struct entry */
-    struct vec name_changes;
-    struct inode *twin; /* its copy while a power cut is played */
-};
-
 struct storage {
-    unsigned refs;       /* disks and open files */
-    struct inode inodes; /* list head */
-    struct inode *root;
+    unsigned refs;           /* disks and open files */
+    struct sim_inode inodes; /* list head */
+    struct sim_inode *root;
     struct open *opens;
     uint64_t next_id;
     uint64_t operations, syncs;
@@ -66,7 +26,7 @@ struct sim_disk {
     struct disk disk;
     struct storage *storage;
     struct sim_disk *parent;
-    struct inode *dir;
+    struct sim_inode *dir;
     unsigned refs; /* owner, sub-disks, files opened through it */
     bool is_dead;
 };
@@ -78,7 +38,7 @@ struct open {
     struct open *prev, *next;
     unsigned refs;
     struct storage *storage;
-    struct inode *inode;
+    struct sim_inode *inode;
     struct sim_disk *opener; /* whose death releases the lock */
     enum lock lock;
     bool may_write;
@@ -89,181 +49,28 @@ struct sim_file {
     struct open *open;
 };
 
-static void *need(void *p) {
-    BUG_IF(p == NULL);
-    return p;
-}
-
-/* ---- contents ---- */
-
-static void content_resize(struct content *content, size_t n) {
-    if (n > content->cap) {
-        size_t cap = MAX(n, content->cap * 2);
-        content->p = need(realloc(content->p, cap));
-        content->cap = cap;
-    }
-    if (n > content->n)
-        memset(content->p + content->n, 0, n - content->n);
-    content->n = n;
-}
-
-static void content_write(struct content *content, struct view v, uint64_t offset) {
-    if (v.n == 0)
-        return;
-    if (offset + v.n > content->n)
-        content_resize(content, (size_t)(offset + v.n));
-    memcpy(content->p + offset, v.p, v.n);
-}
-
-static void content_set(struct content *to, const struct content *from) {
-    content_resize(to, from->n);
-    if (from->n > 0)
-        memcpy(to->p, from->p, from->n);
-}
-
-static void data_changes_forget(struct inode *inode) {
-    VEC_EACH(&inode->data_changes, struct data_change, change)
-    free(change->octets);
-    vec_clear(&inode->data_changes);
-}
-
-static void change_data(struct inode *inode, struct view v, uint64_t offset) {
-    content_write(&inode->seen, v, offset);
-    struct data_change *change = need(vec_add(&inode->data_changes));
-    *change = (struct data_change){.offset = offset, .n = v.n};
-    change->octets = need(malloc(MAX(v.n, 1)));
-    if (v.n > 0)
-        memcpy(change->octets, v.p, v.n);
-}
-
-static void change_size(struct inode *inode, uint64_t size) {
-    content_resize(&inode->seen, (size_t)size);
-    struct data_change *change = need(vec_add(&inode->data_changes));
-    *change = (struct data_change){.is_truncation = true, .offset = size};
-}
-
-/* ---- inodes and names ---- */
-
-static void inode_unref(struct inode *inode);
-
-static struct inode *inode_new(struct storage *storage, bool is_dir) {
-    struct inode *inode = need(calloc(1, sizeof(*inode)));
-    *inode = (struct inode){
-        .refs = 1,
-        .is_dir = is_dir,
-        .data_changes = VEC_OF(struct data_change, SIM_ENTRIES_MOST),
-        .seen_names = VEC_OF(struct entry, SIM_ENTRIES_MOST),
-        .durable_names = VEC_OF(struct entry, SIM_ENTRIES_MOST),
-        .name_changes = VEC_OF(struct name_change, SIM_ENTRIES_MOST),
-    };
-    inode->next = storage->inodes.next;
-    inode->prev = &storage->inodes;
-    inode->next->prev = inode;
-    storage->inodes.next = inode;
-    return inode;
-}
-
-static struct entry entry_new(struct view name, struct inode *inode) {
-    struct entry entry = {.name = need(malloc(MAX(name.n, 1))), .name_n = name.n, .inode = inode};
-    memcpy(entry.name, name.p, name.n);
-    if (inode != NULL)
-        inode->refs++;
-    return entry;
-}
-
-static void entry_fini(struct entry *entry) {
-    free(entry->name);
-    if (entry->inode != NULL)
-        inode_unref(entry->inode);
-}
-
-/* Frees what the inode holds, and lets go of others when with_refs (not when the whole storage is going). */
-static void inode_destroy(struct inode *inode, bool with_refs) {
-    inode->prev->next = inode->next;
-    inode->next->prev = inode->prev;
-    data_changes_forget(inode);
-    struct vec *names[] = {&inode->seen_names, &inode->durable_names};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        VEC_EACH(names[i], struct entry, entry) {
-            if (!with_refs)
-                entry->inode = NULL;
-            entry_fini(entry);
-        }
-        vec_fini(names[i]);
-    }
-    VEC_EACH(&inode->name_changes, struct name_change, change) {
-        if (!with_refs)
-            change->entry.inode = NULL;
-        entry_fini(&change->entry);
-    }
-    vec_fini(&inode->name_changes);
-    vec_fini(&inode->data_changes);
-    free(inode->seen.p);
-    free(inode->durable.p);
-    free(inode);
-}
-
-static void inode_unref(struct inode *inode) {
-    if (--inode->refs == 0)
-        inode_destroy(inode, true);
-}
-
-static struct entry *names_find(const struct vec *names, struct view name) {
-    VEC_EACH(names, struct entry, entry) {
-        if (view_eq(view_of(entry->name, entry->name_n), name))
-            return entry;
-    }
-    return NULL;
-}
-
-/* Makes name stand for inode, or for nothing (NULL). */
-static void names_set(struct vec *names, struct view name, struct inode *inode) {
-    struct entry *entry = names_find(names, name);
-    if (inode == NULL && entry == NULL)
-        return;
-    struct entry old = {0};
-    if (entry != NULL) {
-        old = *entry;
-        if (inode == NULL)
-            vec_remove(names, (size_t)(entry - (struct entry *)names->p), 1);
-    } else {
-        entry = need(vec_add(names));
-    }
-    if (inode != NULL)
-        *entry = entry_new(name, inode);
-    if (old.name != NULL)
-        entry_fini(&old);
-}
-
-static void change_name(struct inode *dir, uint64_t id, struct view name, struct inode *inode) {
-    struct name_change *change = need(vec_add(&dir->name_changes));
-    *change = (struct name_change){id, entry_new(name, inode)};
-    names_set(&dir->seen_names, name, inode);
-}
-
 /* ---- storage and disks ---- */
 
 static void storage_unref(struct storage *storage) {
     if (--storage->refs > 0)
         return;
-    while (storage->inodes.next != &storage->inodes)
-        inode_destroy(storage->inodes.next, false);
+    sim_inodes_free(&storage->inodes);
     free(storage);
 }
 
-static struct sim_disk *disk_new(struct storage *storage, struct sim_disk *parent, struct inode *dir);
+static struct sim_disk *disk_new(struct storage *storage, struct sim_disk *parent, struct sim_inode *dir);
 static const struct disk_ops sim_disk_ops;
 static const struct file_ops sim_file_ops;
 
 static struct storage *storage_new(void) {
-    struct storage *storage = need(calloc(1, sizeof(*storage)));
+    struct storage *storage = sim_need(calloc(1, sizeof(*storage)));
     storage->inodes.prev = storage->inodes.next = &storage->inodes;
-    storage->root = inode_new(storage, true);
+    storage->root = sim_inode_new(&storage->inodes, true);
     return storage;
 }
 
-static struct sim_disk *disk_new(struct storage *storage, struct sim_disk *parent, struct inode *dir) {
-    struct sim_disk *disk = need(calloc(1, sizeof(*disk)));
+static struct sim_disk *disk_new(struct storage *storage, struct sim_disk *parent, struct sim_inode *dir) {
+    struct sim_disk *disk = sim_need(calloc(1, sizeof(*disk)));
     disk->disk.ops = &sim_disk_ops;
     disk->storage = storage;
     disk->parent = parent;
@@ -279,7 +86,7 @@ static struct sim_disk *disk_new(struct storage *storage, struct sim_disk *paren
 static void disk_unref(struct sim_disk *disk) {
     while (disk != NULL && --disk->refs == 0) {
         struct sim_disk *parent = disk->parent;
-        inode_unref(disk->dir);
+        sim_inode_unref(disk->dir);
         storage_unref(disk->storage);
         free(disk);
         disk = parent;
@@ -325,15 +132,15 @@ static bool next_part(struct view *rest, struct view *part) {
 }
 
 /* Finds the directory that holds the last part of path; *last is empty when path is the disk's own root. */
-static enum err walk(const struct sim_disk *disk, const char *path, struct inode **dir, struct view *last) {
+static enum err walk(const struct sim_disk *disk, const char *path, struct sim_inode **dir, struct view *last) {
     struct view rest = view_cstr(path), part, next;
     if (rest.n == 0 || rest.p[0] == '/' || rest.p[rest.n - 1] == '/')
         return ERR_BUG;
-    struct inode *at = disk->dir;
+    struct sim_inode *at = disk->dir;
     if (!next_part(&rest, &part))
         part = VIEW_NONE;
     while (next_part(&rest, &next)) {
-        struct entry *entry = names_find(&at->seen_names, part);
+        struct sim_entry *entry = sim_names_find(&at->seen_names, part);
         if (part.n == 0 || view_eq(part, VIEW("..")))
             return ERR_BUG;
         if (entry == NULL || !entry->inode->is_dir)
@@ -348,19 +155,19 @@ static enum err walk(const struct sim_disk *disk, const char *path, struct inode
     return ERR_OK;
 }
 
-static enum err find(const struct sim_disk *disk, const char *path, struct inode **out) {
-    struct inode *dir;
+static enum err find(const struct sim_disk *disk, const char *path, struct sim_inode **out) {
+    struct sim_inode *dir;
     struct view last;
     TRY(walk(disk, path, &dir, &last));
-    const struct entry *entry = last.n == 0 ? NULL : names_find(&dir->seen_names, last);
+    const struct sim_entry *entry = last.n == 0 ? NULL : sim_names_find(&dir->seen_names, last);
     if (last.n > 0 && entry == NULL)
         return ERR_NOT_FOUND;
     *out = last.n == 0 ? dir : entry->inode;
     return ERR_OK;
 }
 
-static enum err find_dir(const struct sim_disk *disk, const char *path, struct inode **out) {
-    struct inode *inode;
+static enum err find_dir(const struct sim_disk *disk, const char *path, struct sim_inode **out) {
+    struct sim_inode *inode;
     TRY(find(disk, path, &inode));
     if (!inode->is_dir)
         return ERR_NOT_FOUND;
@@ -369,7 +176,7 @@ static enum err find_dir(const struct sim_disk *disk, const char *path, struct i
 }
 
 static struct file *file_new(struct open *open, struct sim_disk *disk) {
-    struct sim_file *file = need(calloc(1, sizeof(*file)));
+    struct sim_file *file = sim_need(calloc(1, sizeof(*file)));
     file->file = (struct file){.ops = &sim_file_ops, .disk = disk == NULL ? NULL : &disk->disk, .refs = 1};
     file->open = open;
     open->refs++;
@@ -378,8 +185,8 @@ static struct file *file_new(struct open *open, struct sim_disk *disk) {
     return &file->file;
 }
 
-static struct file *open_inode(struct sim_disk *disk, struct inode *inode, bool may_write) {
-    struct open *open = need(calloc(1, sizeof(*open)));
+static struct file *open_inode(struct sim_disk *disk, struct sim_inode *inode, bool may_write) {
+    struct open *open = sim_need(calloc(1, sizeof(*open)));
     *open = (struct open){.storage = disk->storage, .inode = inode, .opener = disk, .may_write = may_write};
     inode->refs++;
     disk->refs++;
@@ -393,27 +200,27 @@ static struct file *open_inode(struct sim_disk *disk, struct inode *inode, bool 
 
 static enum err sim_open(struct disk *base, const char *path, unsigned how, struct file **out) {
     struct sim_disk *disk = sim_of(base);
-    struct inode *dir, *inode;
+    struct sim_inode *dir, *inode;
     struct view last;
     TRY(begin(disk->storage, disk, (how & (DISK_CREATE | DISK_TEMPORARY)) != 0));
     if (how & DISK_TEMPORARY) {
         TRY(find_dir(disk, path, &dir));
         if (disk->storage->is_full)
             return ERR_FULL;
-        inode = inode_new(disk->storage, false);
+        inode = sim_inode_new(&disk->storage->inodes, false);
         *out = open_inode(disk, inode, true);
-        inode_unref(inode);
+        sim_inode_unref(inode);
         return ERR_OK;
     }
     TRY(walk(disk, path, &dir, &last));
-    const struct entry *entry = last.n == 0 ? NULL : names_find(&dir->seen_names, last);
+    const struct sim_entry *entry = last.n == 0 ? NULL : sim_names_find(&dir->seen_names, last);
     if (last.n == 0 || (entry != NULL && entry->inode->is_dir))
         return ERR_IO;
     if (entry != NULL) {
         if (how & DISK_EXCLUSIVE)
             return ERR_EXISTS;
         if ((how & DISK_TRUNCATE) && entry->inode->seen.n > 0)
-            change_size(entry->inode, 0);
+            sim_change_size(entry->inode, 0);
         *out = open_inode(disk, entry->inode, (how & DISK_WRITE) != 0);
         return ERR_OK;
     }
@@ -421,33 +228,33 @@ static enum err sim_open(struct disk *base, const char *path, unsigned how, stru
         return ERR_NOT_FOUND;
     if (disk->storage->is_full)
         return ERR_FULL;
-    inode = inode_new(disk->storage, false);
-    change_name(dir, disk->storage->next_id++, last, inode);
+    inode = sim_inode_new(&disk->storage->inodes, false);
+    sim_change_name(dir, disk->storage->next_id++, last, inode);
     *out = open_inode(disk, inode, true);
-    inode_unref(inode);
+    sim_inode_unref(inode);
     return ERR_OK;
 }
 
 static enum err sim_remove(struct disk *base, const char *path) {
     struct sim_disk *disk = sim_of(base);
-    struct inode *dir;
+    struct sim_inode *dir;
     struct view last;
     TRY(begin(disk->storage, disk, false));
     TRY(walk(disk, path, &dir, &last));
-    const struct entry *entry = last.n == 0 ? NULL : names_find(&dir->seen_names, last);
+    const struct sim_entry *entry = last.n == 0 ? NULL : sim_names_find(&dir->seen_names, last);
     if (entry == NULL)
         return last.n == 0 ? ERR_BUG : ERR_NOT_FOUND;
     if (entry->inode->is_dir && entry->inode->seen_names.n > 0)
         return ERR_EXISTS;
-    change_name(dir, disk->storage->next_id++, last, NULL);
+    sim_change_name(dir, disk->storage->next_id++, last, NULL);
     return ERR_OK;
 }
 
 /* Whether dir is inside (or is) the directory `top`. */
-static bool is_within(const struct inode *dir, const struct inode *top) {
+static bool is_within(const struct sim_inode *dir, const struct sim_inode *top) {
     if (dir == top)
         return true;
-    VEC_EACH(&top->seen_names, struct entry, entry) {
+    VEC_EACH(&top->seen_names, struct sim_entry, entry) {
         if (entry->inode->is_dir && is_within(dir, entry->inode))
             return true;
     }
@@ -456,15 +263,15 @@ static bool is_within(const struct inode *dir, const struct inode *top) {
 
 static enum err sim_rename(struct disk *base, const char *from, const char *to) {
     struct sim_disk *disk = sim_of(base);
-    struct inode *from_dir, *to_dir;
+    struct sim_inode *from_dir, *to_dir;
     struct view from_name, to_name;
     TRY(begin(disk->storage, disk, false));
     TRY(walk(disk, from, &from_dir, &from_name));
     TRY(walk(disk, to, &to_dir, &to_name));
     if (from_name.n == 0 || to_name.n == 0)
         return ERR_BUG;
-    const struct entry *source = names_find(&from_dir->seen_names, from_name);
-    const struct entry *target = names_find(&to_dir->seen_names, to_name);
+    const struct sim_entry *source = sim_names_find(&from_dir->seen_names, from_name);
+    const struct sim_entry *target = sim_names_find(&to_dir->seen_names, to_name);
     if (source == NULL)
         return ERR_NOT_FOUND;
     if (target != NULL) {
@@ -475,52 +282,48 @@ static enum err sim_rename(struct disk *base, const char *from, const char *to) 
         if (target->inode->is_dir && target->inode->seen_names.n > 0)
             return ERR_EXISTS;
     }
-    struct inode *inode = source->inode;
+    struct sim_inode *inode = source->inode;
     if (inode->is_dir && is_within(to_dir, inode))
         return ERR_IO;
     uint64_t id = disk->storage->next_id++;
     inode->refs++;
-    change_name(to_dir, id, to_name, inode);
-    change_name(from_dir, id, from_name, NULL);
-    inode_unref(inode);
+    sim_change_name(to_dir, id, to_name, inode);
+    sim_change_name(from_dir, id, from_name, NULL);
+    sim_inode_unref(inode);
     return ERR_OK;
 }
 
 static enum err sim_mkdir(struct disk *base, const char *path) {
     struct sim_disk *disk = sim_of(base);
-    struct inode *dir;
+    struct sim_inode *dir;
     struct view last;
     TRY(begin(disk->storage, disk, true));
     TRY(walk(disk, path, &dir, &last));
-    if (last.n == 0 || names_find(&dir->seen_names, last) != NULL)
+    if (last.n == 0 || sim_names_find(&dir->seen_names, last) != NULL)
         return ERR_EXISTS;
     if (disk->storage->is_full)
         return ERR_FULL;
-    struct inode *inode = inode_new(disk->storage, true);
-    change_name(dir, disk->storage->next_id++, last, inode);
-    inode_unref(inode);
+    struct sim_inode *inode = sim_inode_new(&disk->storage->inodes, true);
+    sim_change_name(dir, disk->storage->next_id++, last, inode);
+    sim_inode_unref(inode);
     return ERR_OK;
 }
 
 static enum err sim_sync_dir(struct disk *base, const char *path) {
     struct sim_disk *disk = sim_of(base);
-    struct inode *dir;
+    struct sim_inode *dir;
     TRY(begin(disk->storage, disk, false));
     TRY(find_dir(disk, path, &dir));
     base->syncs++;
     if (sync_is_skipped(disk->storage))
         return ERR_OK;
-    VEC_EACH(&dir->name_changes, struct name_change, change) {
-        names_set(&dir->durable_names, view_of(change->entry.name, change->entry.name_n), change->entry.inode);
-        entry_fini(&change->entry);
-    }
-    vec_clear(&dir->name_changes);
+    sim_names_sync(dir);
     return ERR_OK;
 }
 
 static enum err sim_exists(struct disk *base, const char *path, bool *is_there) {
     struct sim_disk *disk = sim_of(base);
-    struct inode *inode;
+    struct sim_inode *inode;
     TRY(begin(disk->storage, disk, false));
     enum err err = find(disk, path, &inode);
     if (err != ERR_OK && err != ERR_NOT_FOUND)
@@ -532,18 +335,18 @@ static enum err sim_exists(struct disk *base, const char *path, bool *is_there) 
 static enum err sim_list(struct disk *base, const char *path, enum err (*each)(void *ctx, struct view name),
                          void *ctx) {
     struct sim_disk *disk = sim_of(base);
-    struct inode *dir;
+    struct sim_inode *dir;
     TRY(begin(disk->storage, disk, false));
     TRY(find_dir(disk, path, &dir));
     /* Over a copy, because each() may well remove what it is shown. */
-    struct vec names = VEC_OF(struct entry, SIM_ENTRIES_MOST);
-    VEC_EACH(&dir->seen_names, struct entry, entry)
-    *(struct entry *)need(vec_add(&names)) = entry_new(view_of(entry->name, entry->name_n), NULL);
+    struct vec names = VEC_OF(struct sim_entry, SIM_LIST_MOST);
+    VEC_EACH(&dir->seen_names, struct sim_entry, entry)
+    *(struct sim_entry *)sim_need(vec_add(&names)) = sim_entry_new(view_of(entry->name, entry->name_n), NULL);
     enum err err = ERR_OK;
-    VEC_EACH(&names, struct entry, entry) {
+    VEC_EACH(&names, struct sim_entry, entry) {
         if (err == ERR_OK)
             err = each(ctx, view_of(entry->name, entry->name_n));
-        entry_fini(entry);
+        sim_entry_fini(entry);
     }
     vec_fini(&names);
     return err;
@@ -558,7 +361,7 @@ static enum err sim_free_bytes(struct disk *base, uint64_t *out) {
 
 static enum err sim_sub(struct disk *base, const char *path, struct disk **out) {
     struct sim_disk *disk = sim_of(base);
-    struct inode *dir;
+    struct sim_inode *dir;
     TRY(begin(disk->storage, disk, false));
     TRY(find_dir(disk, path, &dir));
     *out = &disk_new(disk->storage, disk, dir)->disk;
@@ -596,7 +399,7 @@ static enum err begin_file(const struct file *file, bool takes_space) {
 
 static enum err sim_read(struct file *file, void *p, size_t n, uint64_t offset, size_t *got) {
     TRY(begin_file(file, false));
-    const struct content *seen = &open_of(file)->inode->seen;
+    const struct sim_content *seen = &open_of(file)->inode->seen;
     size_t part = offset >= seen->n ? 0 : MIN(n, seen->n - (size_t)offset);
     if (part > 0)
         memcpy(p, seen->p + offset, part);
@@ -616,14 +419,14 @@ static enum err sim_write(struct file *file, struct view v, uint64_t offset) {
         return ERR_FULL;
     if (err != ERR_OK) {
         if (!was_dead)
-            change_data(open->inode, view_sub(v, 0, v.n / 2 / DISK_SIM_SECTOR * DISK_SIM_SECTOR), offset);
+            sim_change_data(open->inode, view_sub(v, 0, v.n / 2 / DISK_SIM_SECTOR * DISK_SIM_SECTOR), offset);
         return err;
     }
     if (file->disk != NULL) {
         file->disk->writes++;
         file->disk->written_bytes += v.n;
     }
-    change_data(open->inode, v, offset);
+    sim_change_data(open->inode, v, offset);
     return ERR_OK;
 }
 
@@ -634,7 +437,7 @@ static enum err sim_truncate(struct file *file, uint64_t size) {
     TRY(begin_file(file, size > open->inode->seen.n));
     if (size > SIM_FILE_MOST || (open->storage->is_full && size > open->inode->seen.n))
         return ERR_FULL;
-    change_size(open->inode, size);
+    sim_change_size(open->inode, size);
     return ERR_OK;
 }
 
@@ -646,44 +449,38 @@ static enum err sim_size(struct file *file, uint64_t *out) {
 
 static enum err sim_sync(struct file *file, bool data_only) {
     struct open *open = open_of(file);
-    struct inode *inode = open->inode;
+    struct sim_inode *inode = open->inode;
     (void)data_only; /* both keep content and size; times are not simulated */
     bool was_dead = open->storage->is_dead || (file->disk != NULL && is_dead(sim_of(file->disk)));
     enum err err = begin_file(file, false);
     if (err != ERR_OK) {
         if (!was_dead)
-            data_changes_forget(inode);
+            sim_data_changes_forget(inode);
         return err;
     }
     if (file->disk != NULL)
         file->disk->syncs++;
     if (sync_is_skipped(open->storage))
         return ERR_OK;
-    VEC_EACH(&inode->data_changes, struct data_change, change) {
-        if (change->is_truncation)
-            content_resize(&inode->durable, (size_t)change->offset);
-        else
-            content_write(&inode->durable, view_of(change->octets, change->n), change->offset);
-    }
-    data_changes_forget(inode);
+    sim_data_sync(inode);
     return ERR_OK;
 }
 
 static enum err sim_link(struct file *file, struct disk *base, const char *path) {
     struct open *open = open_of(file);
     struct sim_disk *disk = sim_of(base);
-    struct inode *dir;
+    struct sim_inode *dir;
     struct view last;
     BUG_IF(disk->storage != open->storage);
     TRY(begin_file(file, true));
     if (is_dead(disk))
         return ERR_IO;
     TRY(walk(disk, path, &dir, &last));
-    if (last.n == 0 || names_find(&dir->seen_names, last) != NULL)
+    if (last.n == 0 || sim_names_find(&dir->seen_names, last) != NULL)
         return ERR_EXISTS;
     if (open->storage->is_full)
         return ERR_FULL;
-    change_name(dir, open->storage->next_id++, last, open->inode);
+    sim_change_name(dir, open->storage->next_id++, last, open->inode);
     return ERR_OK;
 }
 
@@ -717,7 +514,7 @@ static void sim_close(struct file *file) {
             open->prev->next = open->next;
         else
             open->storage->opens = open->next;
-        inode_unref(open->inode);
+        sim_inode_unref(open->inode);
         disk_unref(open->opener);
         storage_unref(open->storage);
         free(open);
@@ -753,95 +550,11 @@ struct disk *disk_sim_new(void) {
     return &disk_new(storage, NULL, storage->root)->disk;
 }
 
-/* How a power cut decides. Beside coins for each thing there are the extremes, and a journal that kept names in order. */
-enum fate { FATE_LOSE, FATE_KEEP, FATE_COINS, FATE_JOURNAL };
-struct cut {
-    struct storage *to;
-    struct random *random;
-    enum fate fate;
-    uint64_t journal_end; /* FATE_JOURNAL: changes of names from this id on are lost */
-    uint64_t salt;        /* FATE_COINS: both halves of a rename get the same coin */
-};
-
-static bool keeps_data(const struct cut *cut) {
-    if (cut->fate == FATE_LOSE || cut->fate == FATE_KEEP)
-        return cut->fate == FATE_KEEP;
-    return random_below(cut->random, 2) == 1;
-}
-
-static bool keeps_name(const struct cut *cut, uint64_t id) {
-    if (cut->fate == FATE_JOURNAL)
-        return id < cut->journal_end;
-    if (cut->fate != FATE_COINS)
-        return cut->fate == FATE_KEEP;
-    struct random_seeded coin;
-    random_seeded_init(&coin, cut->salt ^ id);
-    return (random_u64(&coin.random) & 1) != 0;
-}
-
-static struct inode *cut_file(const struct cut *cut, struct inode *from) {
-    struct inode *to = inode_new(cut->to, false);
-    content_set(&to->durable, &from->durable);
-    VEC_EACH(&from->data_changes, struct data_change, change) {
-        if (change->is_truncation) {
-            if (keeps_data(cut))
-                content_resize(&to->durable, (size_t)change->offset);
-            continue;
-        }
-        for (uint64_t at = change->offset, end = at + change->n, next; at < end; at = next) {
-            next = MIN(end, at - at % DISK_SIM_SECTOR + DISK_SIM_SECTOR);
-            if (keeps_data(cut))
-                content_write(&to->durable, view_of(change->octets + (at - change->offset), (size_t)(next - at)), at);
-        }
-    }
-    content_set(&to->seen, &to->durable);
-    return to;
-}
-
-/* The copy that the name of `from` is to stand for; the caller has a reference to it. */
-static struct inode *cut_inode(const struct cut *cut, struct inode *from) {
-    if (from->twin != NULL) {
-        from->twin->refs++;
-        return from->twin;
-    }
-    if (!from->is_dir) {
-        from->twin = cut_file(cut, from);
-        return from->twin;
-    }
-    struct inode *to = from->twin = inode_new(cut->to, true);
-    /* Names first and contents after, so that what was lost costs nothing. */
-    struct vec names = VEC_OF(struct entry, SIM_ENTRIES_MOST);
-    VEC_EACH(&from->durable_names, struct entry, entry)
-    names_set(&names, view_of(entry->name, entry->name_n), entry->inode);
-    VEC_EACH(&from->name_changes, struct name_change, change) {
-        if (keeps_name(cut, change->id))
-            names_set(&names, view_of(change->entry.name, change->entry.name_n), change->entry.inode);
-    }
-    VEC_EACH(&names, struct entry, entry) {
-        struct view name = view_of(entry->name, entry->name_n);
-        struct inode *inode = cut_inode(cut, entry->inode);
-        names_set(&to->durable_names, name, inode);
-        names_set(&to->seen_names, name, inode);
-        inode_unref(inode);
-        entry_fini(entry);
-    }
-    vec_fini(&names);
-    return to;
-}
-
 struct disk *disk_sim_power_cut(struct disk *disk, struct random *random) {
     struct storage *from = sim_of(disk)->storage;
     struct storage *to = storage_new();
-    struct cut cut = {.to = to, .random = random, .fate = FATE_LOSE};
-    if (random != NULL) {
-        cut.fate = (enum fate)random_below(random, FATE_JOURNAL + 1);
-        cut.journal_end = random_below(random, from->next_id + 1);
-        cut.salt = random_u64(random);
-    }
-    for (struct inode *inode = from->inodes.next; inode != &from->inodes; inode = inode->next)
-        inode->twin = NULL;
-    inode_unref(to->root);
-    to->root = cut_inode(&cut, from->root);
+    sim_inode_unref(to->root);
+    to->root = sim_inode_power_cut(from->root, &from->inodes, from->next_id, random, &to->inodes);
     return &disk_new(to, NULL, to->root)->disk;
 }
 
