@@ -20,15 +20,13 @@ __attribute__((weak)) int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 static const char *program = "replay";
 
-static int complain(const char *path, const char *what)
-{
+static int complain(const char *path, const char *what) {
     fprintf(stderr, "%s: %s: %s\n", program, path, what);
     return -1;
 }
 
 /* Runs one file; 0, or -1 after a complaint. */
-static int replay_file(const char *path, const struct stat *st)
-{
+static int replay_file(const char *path, const struct stat *st) {
     size_t size = (size_t)st->st_size;
     /* Exactly the file's size on the heap, so that reading one byte too far is
      * seen by AddressSanitizer. */
@@ -54,8 +52,7 @@ static int replay_file(const char *path, const struct stat *st)
 
 /* Runs every regular file of a folder in the order of its names; the number
  * of files, or -1. */
-static long replay_folder(const char *path)
-{
+static long replay_folder(const char *path) {
     struct dirent **entries = NULL;
     int n = scandir(path, &entries, NULL, alphasort);
     if (n < 0)
@@ -77,8 +74,7 @@ static long replay_folder(const char *path)
     return count;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc > 0)
         program = argv[0];
     if (LLVMFuzzerInitialize)
