@@ -27,6 +27,6 @@ static inline void *vec_at(const struct vec *vec, size_t index) {
 }
 #define VEC_AT(vec, type, index) ((type *)vec_at((vec), (index)))
 #define VEC_EACH(vec, type, it) \
-    for (type *it = (vec)->p, *it##_end = it + (vec)->n; it != it##_end; it++)
+    for (type *it = (vec)->p, *it##_end = (vec)->n == 0 ? it : it + (vec)->n; it != it##_end; it++)
 
 #endif
