@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -79,6 +80,30 @@ static void finding(void **state) {
     assert_int_equal(view_find_nocase(VIEW("x"), VIEW("")), 0);
 }
 
+/* Every place near where the search is cut into pieces, and needles on both sides of the folding limit. */
+static void finding_far_away(void **state) {
+    (void)state;
+    static uint8_t text[20000];
+    static const size_t lengths[] = {1, 2, 7, 1023, 1024, 1025, 3000};
+    static const size_t places[] = {0, 1, 7100, 8191, 8192, 8193, 16383, 16384};
+    for (size_t l = 0; l < ARRAY_LEN(lengths); l++) {
+        for (size_t k = 0; k < ARRAY_LEN(places); k++) {
+            for (size_t i = 0; i < 10; i++) {
+                size_t at = places[k] + i, n = lengths[l];
+                memset(text, 'a', sizeof(text));
+                text[at + n - 1] = 'B';
+                uint8_t needle[3000];
+                memset(needle, 'A', n);
+                needle[n - 1] = 'b';
+                assert_int_equal(view_find_nocase(view_of(text, sizeof(text)), view_of(needle, n)), at);
+                needle[n - 1] = 'c';
+                assert_int_equal(view_find_nocase(view_of(text, sizeof(text)), view_of(needle, n)), -1);
+                assert_int_equal(view_find_nocase(view_of(text, at + n - 1), view_of(text + at, n)), -1);
+            }
+        }
+    }
+}
+
 static void trimming_and_splitting(void **state) {
     (void)state;
     struct view head, tail;
@@ -147,9 +172,13 @@ static void classes_are_ascii_only(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equality_and_order),     cmocka_unit_test(starts_and_ends),
-        cmocka_unit_test(cutting_is_clamped),     cmocka_unit_test(finding),
-        cmocka_unit_test(trimming_and_splitting), cmocka_unit_test(numbers),
+        cmocka_unit_test(equality_and_order),
+        cmocka_unit_test(starts_and_ends),
+        cmocka_unit_test(cutting_is_clamped),
+        cmocka_unit_test(finding),
+        cmocka_unit_test(finding_far_away),
+        cmocka_unit_test(trimming_and_splitting),
+        cmocka_unit_test(numbers),
         cmocka_unit_test(classes_are_ascii_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
