@@ -84,15 +84,15 @@ static void finding(void **state) {
 static void finding_far_away(void **state) {
     (void)state;
     static uint8_t text[20000];
-    static const size_t lengths[] = {1, 2, 7, 1023, 1024, 1025, 3000};
+    static const size_t lengths[] = {1, 2, 7, 1023, 1024, 1025};
     static const size_t places[] = {0, 1, 7100, 8191, 8192, 8193, 16383, 16384};
     for (size_t l = 0; l < ARRAY_LEN(lengths); l++) {
         for (size_t k = 0; k < ARRAY_LEN(places); k++) {
-            for (size_t i = 0; i < 10; i++) {
+            for (size_t i = 0; i < 3; i++) {
                 size_t at = places[k] + i, n = lengths[l];
                 memset(text, 'a', sizeof(text));
                 text[at + n - 1] = 'B';
-                uint8_t needle[3000];
+                uint8_t needle[1025];
                 memset(needle, 'A', n);
                 needle[n - 1] = 'b';
                 assert_int_equal(view_find_nocase(view_of(text, sizeof(text)), view_of(needle, n)), at);
