@@ -57,6 +57,9 @@ size_t co_group_count(const struct co_group *group);
 /* Suspends the caller (not a member) until the group is empty. */
 enum err co_group_wait(struct co_group *group, int64_t deadline_us) MUST_CHECK;
 void co_group_free(struct co_group *group); /* must be empty */
+/* Cancels the members, waits for them even when the caller is cancelled itself, and frees the group: for members that use
+ * what the caller is about to free. NULL is fine. */
+void co_group_end(struct co_group *group);
 
 /* Makes a coroutine runnable. group may be NULL. name: constant, for logs. *out may be NULL; it is valid until the body returns.
  * ERR_NO_MEMORY, ERR_LIMIT, ERR_CANCELED. */
@@ -76,6 +79,8 @@ enum err co_sleep(int64_t for_us) MUST_CHECK;
 enum err co_yield(void) MUST_CHECK;
 /* Yields only if this turn has used its work budget (2 ms): call it in every long loop. Free when on the main stack. */
 enum err co_breathe(void) MUST_CHECK;
+/* What the running coroutine is about (a command's name; a constant), for the watchdog's line. */
+void co_set_place(const char *place);
 /* Runs fn on the main stack without yielding to others; fn must not suspend. Just calls it when already there. */
 void co_on_main(void (*fn)(void *arg), void *arg);
 
