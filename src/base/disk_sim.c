@@ -98,7 +98,7 @@ static struct sim_disk *sim_of(const struct disk *disk) {
     return (struct sim_disk *)(uintptr_t)disk;
 }
 
-static bool is_dead(const struct sim_disk *disk) {
+static bool is_gone(const struct sim_disk *disk) {
     for (; disk != NULL; disk = disk->parent) {
         if (disk->is_dead)
             return true;
@@ -108,7 +108,7 @@ static bool is_dead(const struct sim_disk *disk) {
 
 /* Every operation begins here, where it may be told to fail. disk is NULL for files that belong to nobody. */
 static enum err begin(struct storage *storage, const struct sim_disk *disk, bool takes_space) {
-    if (storage->is_dead || is_dead(disk))
+    if (storage->is_dead || is_gone(disk))
         return ERR_IO;
     storage->operations++;
     if (storage->fail_in == 0 || (storage->fail_err == ERR_FULL && !takes_space))
@@ -214,11 +214,11 @@ static enum err sim_open(struct disk *base, const char *path, unsigned how, stru
     }
     TRY(walk(disk, path, &dir, &last));
     const struct sim_entry *entry = last.n == 0 ? NULL : sim_names_find(&dir->seen_names, last);
+    if (entry != NULL && (how & DISK_EXCLUSIVE))
+        return ERR_EXISTS;
     if (last.n == 0 || (entry != NULL && entry->inode->is_dir))
         return ERR_IO;
     if (entry != NULL) {
-        if (how & DISK_EXCLUSIVE)
-            return ERR_EXISTS;
         if ((how & DISK_TRUNCATE) && entry->inode->seen.n > 0)
             sim_change_size(entry->inode, 0);
         *out = open_inode(disk, entry->inode, (how & DISK_WRITE) != 0);
@@ -274,17 +274,20 @@ static enum err sim_rename(struct disk *base, const char *from, const char *to) 
     const struct sim_entry *target = sim_names_find(&to_dir->seen_names, to_name);
     if (source == NULL)
         return ERR_NOT_FOUND;
+    /* The order of these answers is the kernel's. */
+    struct sim_inode *inode = source->inode;
+    if (inode->is_dir && is_within(to_dir, inode))
+        return ERR_IO;
+    if (target != NULL && target->inode->is_dir && is_within(from_dir, target->inode))
+        return ERR_EXISTS;
     if (target != NULL) {
-        if (target->inode == source->inode)
+        if (target->inode == inode)
             return ERR_OK;
-        if (target->inode->is_dir != source->inode->is_dir)
+        if (target->inode->is_dir != inode->is_dir)
             return target->inode->is_dir ? ERR_IO : ERR_NOT_FOUND;
         if (target->inode->is_dir && target->inode->seen_names.n > 0)
             return ERR_EXISTS;
     }
-    struct sim_inode *inode = source->inode;
-    if (inode->is_dir && is_within(to_dir, inode))
-        return ERR_IO;
     uint64_t id = disk->storage->next_id++;
     inode->refs++;
     sim_change_name(to_dir, id, to_name, inode);
@@ -413,7 +416,7 @@ static enum err sim_write(struct file *file, struct view v, uint64_t offset) {
         return ERR_BUG;
     if (offset > SIM_FILE_MOST || v.n > SIM_FILE_MOST - offset)
         return ERR_FULL;
-    bool was_dead = open->storage->is_dead || (file->disk != NULL && is_dead(sim_of(file->disk)));
+    bool was_dead = open->storage->is_dead || (file->disk != NULL && is_gone(sim_of(file->disk)));
     enum err err = begin_file(file, true);
     if (err == ERR_OK && open->storage->is_full && offset + v.n > open->inode->seen.n)
         return ERR_FULL;
@@ -451,7 +454,7 @@ static enum err sim_sync(struct file *file, bool data_only) {
     struct open *open = open_of(file);
     struct sim_inode *inode = open->inode;
     (void)data_only; /* both keep content and size; times are not simulated */
-    bool was_dead = open->storage->is_dead || (file->disk != NULL && is_dead(sim_of(file->disk)));
+    bool was_dead = open->storage->is_dead || (file->disk != NULL && is_gone(sim_of(file->disk)));
     enum err err = begin_file(file, false);
     if (err != ERR_OK) {
         if (!was_dead)
@@ -473,7 +476,7 @@ static enum err sim_link(struct file *file, struct disk *base, const char *path)
     struct view last;
     BUG_IF(disk->storage != open->storage);
     TRY(begin_file(file, true));
-    if (is_dead(disk))
+    if (is_gone(disk))
         return ERR_IO;
     TRY(walk(disk, path, &dir, &last));
     if (last.n == 0 || sim_names_find(&dir->seen_names, last) != NULL)
@@ -524,7 +527,7 @@ static void sim_close(struct file *file) {
 
 static enum err sim_dup(struct file *file, struct file **out) {
     struct open *open = open_of(file);
-    if (open->storage->is_dead || (file->disk != NULL && is_dead(sim_of(file->disk))))
+    if (open->storage->is_dead || (file->disk != NULL && is_gone(sim_of(file->disk))))
         return ERR_IO;
     *out = file_new(open, NULL);
     return ERR_OK;
@@ -571,13 +574,13 @@ void disk_sim_skip_sync(struct disk *disk, uint64_t n) {
     sim_of(disk)->storage->skip_in = n;
 }
 
-void disk_sim_dead(struct disk *base, bool dead) {
-    struct sim_disk *disk = sim_of(base);
-    disk->is_dead = dead;
-    if (disk->parent == NULL)
-        disk->storage->is_dead = dead;
-    for (struct open *open = disk->storage->opens; open != NULL; open = open->next) {
-        if (is_dead(open->opener))
+void disk_sim_dead(struct disk *disk, bool is_dead) {
+    struct sim_disk *sim = sim_of(disk);
+    sim->is_dead = is_dead;
+    if (sim->parent == NULL)
+        sim->storage->is_dead = is_dead;
+    for (struct open *open = sim->storage->opens; open != NULL; open = open->next) {
+        if (is_gone(open->opener))
             open->lock = LOCK_NONE;
     }
 }

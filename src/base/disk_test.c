@@ -320,6 +320,103 @@ static void symbolic_links_are_not_followed(void **state) {
     file_unref(file);
 }
 
+/* What a directory tree is: every name in order, files with their content. */
+static enum err collect_sorted(void *ctx, struct view name) {
+    struct buf *names = ctx;
+    BUG_IF(name.n != 1);
+    buf_put(names, name);
+    return ERR_OK;
+}
+
+static int by_octet(const void *a, const void *b) {
+    return *(const uint8_t *)a - *(const uint8_t *)b;
+}
+
+static void describe(struct disk *disk, const char *path, struct buf *out) {
+    struct buf names;
+    buf_init(&names, 100);
+    if (disk_list(disk, path, collect_sorted, &names) == ERR_OK) {
+        buf_put_byte(out, '{');
+        if (names.n > 0)
+            qsort(names.p, names.n, 1, by_octet);
+        for (size_t i = 0; i < names.n; i++) {
+            char inner[64];
+            (void)snprintf(inner, sizeof(inner), "%s/%c", path, names.p[i]);
+            buf_put_byte(out, names.p[i]);
+            describe(disk, inner, out);
+        }
+        buf_put_byte(out, '}');
+    } else {
+        buf_put_byte(out, '=');
+        OK(disk_read_all(disk, path, 1000, out));
+        buf_put_byte(out, ';');
+    }
+    buf_fini(&names);
+}
+
+static enum err one_step(struct disk *disk, unsigned kind, const char *a, const char *b, uint64_t number) {
+    struct file *file;
+    switch (kind) {
+    case 0:
+        return disk_mkdir(disk, a);
+    case 1:
+        return disk_remove(disk, a);
+    case 2:
+        return disk_rename(disk, a, b);
+    case 3:
+        return disk_replace(disk, a, VIEW("replaced"));
+    case 4:
+        TRY(disk_open(disk, ".", DISK_WRITE | DISK_TEMPORARY, &file));
+        break;
+    default:
+        TRY(disk_open(disk, a,
+                      DISK_WRITE | (kind == 5   ? DISK_CREATE
+                                    : kind == 6 ? DISK_CREATE | DISK_EXCLUSIVE
+                                                : 0),
+                      &file));
+    }
+    enum err err = file_write(file, VIEW("text"), number % 50);
+    if (err == ERR_OK && number % 7 == 0)
+        err = file_truncate(file, number % 30);
+    if (err == ERR_OK && kind == 4)
+        err = file_link(file, disk, a);
+    file_unref(file);
+    return err;
+}
+
+/* The simulated disk is worth nothing unless it does what the real one does. */
+static void the_same_steps_have_the_same_end(void **state) {
+    struct disk *real = ((struct fixture *)*state)->disk, *simulated = disk_sim_new();
+    struct random_seeded rs;
+    random_seeded_init(&rs, 2);
+    unsigned done = 0;
+    for (unsigned step = 0; step < 1500; step++) {
+        char paths[2][8];
+        for (size_t i = 0; i < 2; i++) {
+            char x = (char)('a' + random_below(&rs.random, 3)), y = (char)('a' + random_below(&rs.random, 3));
+            (void)snprintf(paths[i], sizeof(paths[i]), random_below(&rs.random, 2) ? "%c" : "%c/%c", x, y);
+        }
+        unsigned kind = (unsigned)random_below(&rs.random, 8);
+        uint64_t number = random_u64(&rs.random);
+        enum err expected = one_step(real, kind, paths[0], paths[1], number);
+        enum err found = one_step(simulated, kind, paths[0], paths[1], number);
+        if (expected != found)
+            fail_msg("step %u kind %u %s %s: %s, simulated %s", step, kind, paths[0], paths[1], err_name(expected),
+                     err_name(found));
+        done += expected == ERR_OK;
+        struct buf a, b;
+        buf_init(&a, 100000);
+        buf_init(&b, 100000);
+        describe(real, ".", &a);
+        describe(simulated, ".", &b);
+        assert_true(view_eq(buf_view(&a), buf_view(&b)));
+        buf_fini(&a);
+        buf_fini(&b);
+    }
+    assert_true(done > 200);
+    disk_free(simulated);
+}
+
 int main(void) {
 #define BOTH(test)                                                    \
     {#test " (real)", test, set_up_real, tear_down, NULL}, {          \
@@ -334,6 +431,7 @@ int main(void) {
         BOTH(locks),
         cmocka_unit_test(memory_and_descriptors),
         cmocka_unit_test_setup_teardown(linking_across_file_systems, set_up_real, tear_down),
+        cmocka_unit_test_setup_teardown(the_same_steps_have_the_same_end, set_up_real, tear_down),
         cmocka_unit_test_setup_teardown(symbolic_links_are_not_followed, set_up_real, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
