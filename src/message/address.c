@@ -6,10 +6,12 @@
 struct scan {
     struct arena *arena;
     struct view in;
-    /* An unclosed quote or comment is an ordinary octet; once one was found, no later one is looked for again, so that
-     * the time stays linear. */
-    bool quotes_broken, comments_broken;
+    /* An unclosed quote or comment is an ordinary octet; from the first such one on, none is looked for again, so that
+     * the time stays linear. Offsets, NONE while there is none. */
+    size_t quotes_broken, comments_broken;
 };
+
+#define NONE SIZE_MAX
 
 struct list_builder {
     struct arena *arena;
@@ -38,7 +40,7 @@ static void add(struct list_builder *b, struct address address) {
 
 /* After the quoted string that opens at `at`, or `at` when it is not closed before `end`. */
 static size_t skip_quoted(struct scan *s, size_t at, size_t end) {
-    if (s->quotes_broken)
+    if (at >= s->quotes_broken)
         return at;
     for (size_t i = at + 1; i < end; i++) {
         if (s->in.p[i] == '\\')
@@ -46,13 +48,14 @@ static size_t skip_quoted(struct scan *s, size_t at, size_t end) {
         else if (s->in.p[i] == '"')
             return i + 1;
     }
-    s->quotes_broken = true;
+    if (end == s->in.n)
+        s->quotes_broken = at;
     return at;
 }
 
 /* The same for a comment; comments nest (RFC5322-3.2.2). */
 static size_t skip_comment(struct scan *s, size_t at, size_t end) {
-    if (s->comments_broken)
+    if (at >= s->comments_broken)
         return at;
     size_t depth = 0;
     for (size_t i = at; i < end; i++) {
@@ -64,7 +67,8 @@ static size_t skip_comment(struct scan *s, size_t at, size_t end) {
         else if (c == ')' && --depth == 0)
             return i + 1;
     }
-    s->comments_broken = true;
+    if (end == s->in.n)
+        s->comments_broken = at;
     return at;
 }
 
@@ -194,7 +198,6 @@ struct shape {
     size_t at_sign;       /* the last "@" outside of "<>" */
     bool has_text;        /* anything but white space and comments */
 };
-#define NONE SIZE_MAX
 
 static struct shape find_shape(struct scan *s, size_t start) {
     struct shape e = {start, s->in.n, NONE, NONE, NONE, NONE, NONE, false};
@@ -232,12 +235,12 @@ static struct shape find_shape(struct scan *s, size_t start) {
     return e;
 }
 
-/* The "@" that separates local part and domain in in[from, to): the last one outside quotes. */
-static size_t find_at(struct scan *s, size_t from, size_t to) {
+/* The last octet `byte` outside of quotes and comments in in[from, to), or the first one; NONE. */
+static size_t find_octet(struct scan *s, size_t from, size_t to, uint8_t byte, bool is_last) {
     size_t found = NONE;
-    for (size_t i = from; i < to;) {
+    for (size_t i = from; i < to && (is_last || found == NONE);) {
         size_t next = skip_element(s, i, to);
-        if (s->in.p[i] == '@')
+        if (s->in.p[i] == byte)
             found = i;
         i = next;
     }
@@ -245,7 +248,7 @@ static size_t find_at(struct scan *s, size_t from, size_t to) {
 }
 
 static void read_addr_spec(struct scan *s, size_t from, size_t to, struct address *a) {
-    size_t at = find_at(s, from, to);
+    size_t at = find_octet(s, from, to, '@', true);
     a->mailbox = read_words(s, from, at == NONE ? to : at, false);
     a->host = at == NONE ? VIEW("") : read_words(s, at + 1, to, false);
 }
@@ -256,10 +259,10 @@ static void read_angle(struct scan *s, const struct shape *e, struct address *a)
         from++;
     if (from < e->close && s->in.p[from] == '@') {
         /* RFC5322-4.4: obs-route = "@a,@b:" */
-        ssize_t colon = view_find_byte(view_sub(s->in, from, e->close - from), ':');
-        if (colon >= 0) {
-            a->adl = read_words(s, from, from + (size_t)colon, false);
-            from += (size_t)colon + 1;
+        size_t colon = find_octet(s, from, e->close, ':', false);
+        if (colon != NONE) {
+            a->adl = read_words(s, from, colon, false);
+            from = colon + 1;
         }
     }
     read_addr_spec(s, from, e->close, a);
@@ -279,7 +282,7 @@ static void read_entry(struct scan *s, const struct shape *e, struct list_builde
 }
 
 void address_parse(struct arena *arena, struct view value, struct address_list *out) {
-    struct scan s = {.arena = arena, .in = value};
+    struct scan s = {.arena = arena, .in = value, .quotes_broken = NONE, .comments_broken = NONE};
     struct list_builder b = {.arena = arena};
     bool in_group = false;
     size_t at = 0;

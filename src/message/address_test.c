@@ -43,6 +43,9 @@ static const struct {
     {"a@b;c@d", "-,-,a,b|-,-,c,d|"},
     {"A\r\n B\r\n <a\r\n @b>", "A B,-,a,b|"},
     {"\"\" <a@b>", "-,-,a,b|"},
+    {"\"A B\" <a@b>, \"unclosed <c@d>", "A B,-,a,b|\"unclosed,-,c,d|"},
+    {"(x) A (y) <a@b>, (unclosed <c@d>", "A,-,a,b|(unclosed,-,c,d|"},
+    {"<@a (c:d):b@c>", "c:d,@a,b,c|"},
     {"(only a comment)", ""},
     {"a@b, (comment)", "-,-,a,b|"},
 };

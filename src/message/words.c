@@ -1,6 +1,8 @@
 /* Encoded words (RFC 2047) and encoded parameters (RFC 2231) as UTF-8. */
 #include "message/words.h"
 
+#include "message/decode.h"
+
 #include "base/utf8.h"
 
 #include <string.h>
@@ -13,6 +15,9 @@ static int hex_value(uint8_t c) {
     c = ascii_lower(c);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
+
+/* decode_put_base64() asks for room in pieces. */
+#define DECODE_SLACK 8192
 
 /* -- Encoded words ------------------------------------------------------------------------------- */
 
@@ -69,35 +74,6 @@ static void decode_q(struct view text, struct buf *out) {
     }
 }
 
-static int base64_value(uint8_t c) {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (ascii_is_digit(c))
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* RFC2045-6.8: octets outside the alphabet are skipped, padding may be missing. */
-static void decode_b(struct view text, struct buf *out) {
-    uint32_t bits = 0;
-    unsigned count = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] == '=')
-            break;
-        int value = base64_value(text.p[i]);
-        if (value < 0)
-            continue;
-        bits = bits << 6 | (uint32_t)value;
-        count += 6;
-        if (count >= 8) {
-            count -= 8;
-            buf_put_byte(out, (uint8_t)(bits >> count));
-        }
-    }
-}
-
 /* Octets of one charset gathered from adjacent words, before conversion. */
 struct pending {
     struct view charset;
@@ -142,7 +118,7 @@ static void put_plain(const struct charset_table *table, struct view text, struc
 void words_decode(const struct charset_table *table, struct view value, struct buf *out) {
     struct view v = view_trim(value);
     struct pending pending = {.charset = VIEW_NONE};
-    buf_init(&pending.bytes, v.n);
+    buf_init(&pending.bytes, v.n + DECODE_SLACK);
     size_t plain_from = 0, at = 0;
     bool after_word = false;
     while (at < v.n) {
@@ -169,7 +145,7 @@ void words_decode(const struct charset_table *table, struct view value, struct b
         if (word.encoding == 'q')
             decode_q(word.text, &pending.bytes);
         else
-            decode_b(word.text, &pending.bytes);
+            decode_put_base64(&pending.bytes, word.text);
         plain_from = at = word.end;
         after_word = true;
     }

@@ -1,0 +1,162 @@
+/* Transfer encodings and search. */
+#include "message/testing.h"
+
+#include "message/search.h"
+
+static void test_base64(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *expected;
+    } table[] = {
+        {"", ""},          {"YQ==", "a"},          {"YWI=", "ab"},          {"YWJj", "abc"},     {"YW\r\nJj\r\n", "abc"},
+        {"YQ", "a"},       {"YW!J*j", "abc"},      {"YQ==YWI=", "aab"},     {"Y", ""},           {"====", ""},
+    };
+    struct buf out;
+    buf_init(&out, 65536);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        buf_clear(&out);
+        decode_put_base64(&out, view_cstr(table[i].text));
+        assert_view(buf_view(&out), table[i].expected);
+    }
+    /* Any octets, in any line length, read back. */
+    struct buf text, folded;
+    uint8_t bytes[10000];
+    buf_init(&text, 65536);
+    buf_init(&folded, 65536);
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 7 + i / 251);
+    buf_put_base64(&text, view_of(bytes, sizeof(bytes)));
+    for (size_t i = 0; i < text.n; i++) {
+        buf_put_byte(&folded, text.p[i]);
+        if (i % 61 == 60)
+            buf_put_str(&folded, "\r\n");
+    }
+    buf_clear(&out);
+    decode_put_base64(&out, buf_view(&folded));
+    assert_true(view_eq(buf_view(&out), view_of(bytes, sizeof(bytes))));
+    buf_fini(&text);
+    buf_fini(&folded);
+    buf_fini(&out);
+}
+
+static void test_quoted_printable(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *expected;
+    } table[] = {
+        {"", ""},
+        {"plain\r\ntext\n", "plain\r\ntext\n"},
+        {"a=20b=3D=3d", "a b=="},
+        {"soft=\r\nbreak= \t\nhere", "softbreakhere"},
+        {"trailing \t\r\nspace ", "trailing\r\nspace"},
+        {"bad=zz=4=\n=", "bad=zz=4"},
+        {"=E2=82=AC", "\xe2\x82\xac"},
+        {"\n\n", "\n\n"},
+    };
+    struct buf out;
+    buf_init(&out, 65536);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        buf_clear(&out);
+        decode_put_quoted_printable(&out, view_cstr(table[i].text));
+        assert_view(buf_view(&out), table[i].expected);
+    }
+    buf_fini(&out);
+}
+
+static const char *const message_text =
+    "Subject: =?utf-8?q?Caf=C3=A9?= =?utf-8?q?_au_lait?=\r\n"
+    "From: Someone <one@example.org>\r\n"
+    "Content-Type: multipart/mixed; boundary=b\r\n"
+    "\r\n"
+    "preamble\r\n"
+    "--b\r\n"
+    "Content-Type: text/plain; charset=iso-8859-1\r\n"
+    "Content-Transfer-Encoding: quoted-printable\r\n"
+    "\r\n"
+    "Gr=FC=\r\nsse aus M=DCNCHEN\r\n"
+    "--b\r\n"
+    "Content-Type: text/html; charset=utf-8\r\n"
+    "Content-Transfer-Encoding: base64\r\n"
+    "\r\n"
+    "0J/RgNC40LLQtdGC\r\n"
+    "--b\r\n"
+    "Content-Type: message/rfc822\r\n"
+    "\r\n"
+    "Subject: inner subject\r\n"
+    "\r\n"
+    "inner text\r\n"
+    "--b\r\n"
+    "Content-Type: application/octet-stream; name=invoice.pdf\r\n"
+    "\r\n"
+    "binary needle\r\n"
+    "--b--\r\n";
+
+static bool find(const struct message *m, const char *name, const char *text) {
+    struct buf key, work;
+    buf_init(&key, 1000);
+    buf_init(&work, 65536);
+    search_fold(&key, view_cstr(text));
+    bool found = name == NULL ? search_body(NULL, m, buf_view(&key), &work)
+                              : search_header(NULL, message_part_header(m, m->root), view_cstr(name), buf_view(&key), &work);
+    buf_fini(&key);
+    buf_fini(&work);
+    return found;
+}
+
+static void test_search(void **state) {
+    (void)state;
+    struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
+    struct message m;
+    assert_int_equal(message_parse(arena, view_cstr(message_text), &m), ERR_OK);
+    assert_true(find(&m, "subject", "CAF\xc3\x89 AU"));
+    assert_true(find(&m, "Subject", ""));
+    assert_false(find(&m, "Cc", ""));
+    assert_false(find(&m, "Subject", "cafe"));
+    assert_true(find(&m, "FROM", "EXAMPLE.org>"));
+    assert_true(find(&m, "", "from: some"));
+    assert_true(find(&m, NULL, "GR\xc3\x9cSSE"));
+    assert_true(find(&m, NULL, "m\xc3\xbcnchen"));
+    assert_true(find(&m, NULL, "\xd0\xbf\xd0\xa0\xd0\xb8"));
+    assert_true(find(&m, NULL, "inner SUBJECT"));
+    assert_true(find(&m, NULL, "inner text"));
+    assert_true(find(&m, NULL, "invoice.pdf"));
+    assert_false(find(&m, NULL, "needle"));
+    assert_false(find(&m, NULL, "au lait"));
+    assert_true(find(&m, NULL, ""));
+    arena_free(arena);
+}
+
+static void test_fold(void **state) {
+    (void)state;
+    static const struct {
+        const char *upper, *lower;
+    } table[] = {
+        {"ABC[xyz", "abc[xyz"},
+        {"\xc3\x80\xc3\x9e\xc3\x97\xc3\x9f", "\xc3\xa0\xc3\xbe\xc3\x97\xc3\x9f"},             /* Latin-1 */
+        {"\xc4\x80\xc4\xb9\xc5\x8a\xc5\xb8\xc5\xbd", "\xc4\x81\xc4\xba\xc5\x8b\xc3\xbf\xc5\xbe"}, /* Extended-A */
+        {"\xce\x91\xce\xa9\xcf\x82", "\xce\xb1\xcf\x89\xcf\x83"},                             /* Greek */
+        {"\xd0\x81\xd0\x90\xd0\xaf", "\xd1\x91\xd0\xb0\xd1\x8f"},                             /* Cyrillic */
+        {"\xff", "\xef\xbf\xbd"},
+    };
+    struct buf out, again;
+    buf_init(&out, 1000);
+    buf_init(&again, 1000);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        buf_clear(&out);
+        buf_clear(&again);
+        search_fold(&out, view_cstr(table[i].upper));
+        assert_view(buf_view(&out), table[i].lower);
+        search_fold(&again, buf_view(&out));
+        assert_view(buf_view(&again), table[i].lower);
+    }
+    buf_fini(&out);
+    buf_fini(&again);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_base64), cmocka_unit_test(test_quoted_printable), cmocka_unit_test(test_search),
+        cmocka_unit_test(test_fold),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
