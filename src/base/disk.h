@@ -1,7 +1,7 @@
 /*
  * Files below one directory, as an interface: the machine's own (relative to a
  * directory descriptor, so it keeps working inside a chroot) or a simulated disk
- * that records writes and syncs and can lose what was not synced (test/sim).
+ * that records writes and syncs and can lose what was not synced (disk_sim.h).
  * Paths are relative, never contain "..", and end without a slash.
  *
  * Nothing here yields. sync() is the dear step: callers count them.

@@ -1,5 +1,5 @@
 /*
- * Structured log: one line an event, `time level role event key=value ...`.
+ * Structured log: one line an event, `time level event role=... key=value ...`.
  * Values from a peer are escaped: printable ASCII and valid UTF-8 pass; quotes,
  * control characters and invalid octets become \xNN; long values are cut.
  * Fields are inherited: a connection's log has its address, a transaction's its
