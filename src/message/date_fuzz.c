@@ -11,8 +11,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     if (date.local.zone_minutes <= -24 * 60 || date.local.zone_minutes >= 24 * 60 || date.local.year > 9999)
         abort();
-    /* Years below 1000 have another number of digits, and those are read as two-digit years. */
-    if (date.local.year < 1001)
+    /* The standard form has four digits; fewer are read as a shortened year, more are no date. In UTC, as written. */
+    struct date utc = date_from_unix(date.unix_s, 0);
+    if (utc.year < 1000 || utc.year > 9999)
         return 0;
     struct buf buf;
     buf_init(&buf, 100);

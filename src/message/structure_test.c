@@ -251,10 +251,40 @@ static void test_section_syntax(void **state) {
     }
 }
 
+/* A damaged index is refused, whatever the damage, and never leads out of the message. */
+static void test_damaged_index(void **state) {
+    (void)state;
+    struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
+    struct message m;
+    struct buf index;
+    struct section section;
+    struct message_range range;
+    buf_init(&index, MESSAGE_INDEX_MAX);
+    assert_int_equal(message_parse(arena, view_cstr(nested), &m), ERR_OK);
+    message_index_put(&index, &m);
+    assert_int_equal(index.n, 1 + m.part_count * MESSAGE_INDEX_ENTRY_SIZE);
+    assert_int_equal(section_parse(VIEW("2.2.MIME"), &section), ERR_OK);
+    assert_int_equal(message_index_section(buf_view(&index), m.bytes.n, &section, &range), ERR_OK);
+    for (size_t n = 0; n < index.n; n++)
+        if (message_index_section(view_sub(buf_view(&index), 0, n), m.bytes.n, &section, &range) == ERR_OK)
+            assert_true(range.offset + range.size <= m.bytes.n);
+    for (size_t i = 0; i < index.n * 8; i++) {
+        index.p[i / 8] ^= (uint8_t)(1 << i % 8);
+        if (message_index_section(buf_view(&index), m.bytes.n, &section, &range) == ERR_OK)
+            assert_true(range.offset <= m.bytes.n && range.size <= m.bytes.n - range.offset);
+        index.p[i / 8] ^= (uint8_t)(1 << i % 8);
+    }
+    assert_int_equal(message_index_section(buf_view(&index), 10, &section, &range), ERR_SYNTAX);
+    assert_int_equal(message_index_section(VIEW(""), 10, &section, &range), ERR_SYNTAX);
+    buf_fini(&index);
+    arena_free(arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_strings),  cmocka_unit_test(test_envelopes),   cmocka_unit_test(test_bodystructure),
         cmocka_unit_test(test_sections), cmocka_unit_test(test_single_part), cmocka_unit_test(test_section_syntax),
+        cmocka_unit_test(test_damaged_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

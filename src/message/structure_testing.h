@@ -6,6 +6,7 @@
 #ifndef MESSAGE_STRUCTURE_TESTING_H
 #define MESSAGE_STRUCTURE_TESTING_H
 
+#include "message/index.h"
 #include "message/structure.h"
 
 #include "base/reader.h"
@@ -183,9 +184,26 @@ static inline bool is_inside(struct view inner, struct view outer) {
     return inner.n == 0 || (inner.p >= outer.p && inner.p + inner.n <= outer.p + outer.n);
 }
 
+/* The index must say of a section what the tree says of it. */
+static inline const char *check_range(const struct message *m, const struct section *section, struct view index, enum err err,
+                                      struct view got) {
+    struct message_range range = {0, 0, false};
+    enum err index_err = message_index_section(index, m->bytes.n, section, &range);
+    if (index_err != err)
+        return "the index knows another set of sections";
+    if (err != ERR_OK)
+        return NULL;
+    bool is_subset = section->text == SECTION_HEADER_FIELDS || section->text == SECTION_HEADER_FIELDS_NOT;
+    if (range.is_subset != is_subset || range.offset > m->bytes.n || range.size > m->bytes.n - range.offset)
+        return "the index leads out of the message";
+    if (!is_subset && !view_eq(view_sub(m->bytes, range.offset, range.size), got))
+        return "the index gives other octets";
+    return NULL;
+}
+
 /* All sections of the parts below `container`, whose path is in section. */
 static inline const char *check_sections(const struct message *m, const struct mime_part *container,
-                                         struct section *section, struct buf *built) {
+                                         struct section *section, struct view index, struct buf *built) {
     static const enum section_text texts[] = {SECTION_ALL, SECTION_HEADER, SECTION_TEXT, SECTION_MIME,
                                               SECTION_HEADER_FIELDS, SECTION_HEADER_FIELDS_NOT};
     static const struct view names[] = {VIEW_INIT("Subject"), VIEW_INIT("x-none")};
@@ -203,6 +221,9 @@ static inline const char *check_sections(const struct message *m, const struct m
             bool exists = texts[i] == SECTION_ALL || texts[i] == SECTION_MIME || p->is_message;
             if (exists != (err == ERR_OK))
                 return "a section exists that should not, or the reverse";
+            const char *range_error = check_range(m, section, index, err, out);
+            if (range_error != NULL)
+                return range_error;
             if (err == ERR_OK && i < 4 && !is_inside(out, m->bytes))
                 return "a section outside of the message";
             if (err == ERR_OK && i >= 4 && !view_ends(out, VIEW("\r\n")))
@@ -210,9 +231,9 @@ static inline const char *check_sections(const struct message *m, const struct m
         }
         const char *error = NULL;
         if (p->is_message)
-            error = check_sections(m, p->embedded, section, built);
+            error = check_sections(m, p->embedded, section, index, built);
         else if (p->is_multipart)
-            error = check_sections(m, p, section, built);
+            error = check_sections(m, p, section, index, built);
         if (error != NULL)
             return error;
         section->depth--;
@@ -250,8 +271,12 @@ static inline const char *check_message(struct view bytes) {
     }
     if (error == NULL) {
         struct section section = {.depth = 0};
+        struct buf index;
+        buf_init(&index, MESSAGE_INDEX_MAX);
+        message_index_put(&index, &m);
         buf_clear(&out);
-        error = check_sections(&m, m.root, &section, &out);
+        error = buf_err(&index) != ERR_OK ? "no index" : check_sections(&m, m.root, &section, buf_view(&index), &out);
+        buf_fini(&index);
     }
 done:
     buf_fini(&out);
