@@ -195,6 +195,68 @@ static enum err decode(const struct record_type *type, struct reader *r, struct 
     return ERR_OK;
 }
 
+static enum err check(const struct record_type *type, struct reader *r, int depth);
+
+static enum err check_field(const struct field *field, struct reader *r, int depth) {
+    static const size_t octets[] = {
+        [FIELD_U8] = 1, [FIELD_U16] = 2, [FIELD_U32] = 4, [FIELD_U64] = 8, [FIELD_I64] = 8,
+    };
+    switch (field->kind) {
+    case FIELD_U8:
+    case FIELD_U16:
+    case FIELD_U32:
+    case FIELD_U64:
+    case FIELD_I64:
+        (void)reader_take(r, octets[field->kind]);
+        break;
+    case FIELD_BOOL:
+        if (reader_be8(r) > 1)
+            return ERR_SYNTAX;
+        break;
+    case FIELD_VIEW: {
+        uint32_t n = reader_be32(r);
+        if (reader_err(r) == ERR_OK && n > field->max)
+            return ERR_LIMIT;
+        (void)reader_take(r, n);
+        break;
+    }
+    case FIELD_ADDR: {
+        uint8_t family = reader_be8(r);
+        if (family != 0 && family != 4 && family != 6)
+            return ERR_SYNTAX;
+        (void)reader_take(r, addr_octets(family) + sizeof(uint16_t));
+        break;
+    }
+    case FIELD_LIST: {
+        uint32_t count = reader_be32(r);
+        TRY(reader_err(r));
+        if (count > field->max)
+            return ERR_LIMIT;
+        if (count > reader_rest(r).n)
+            return ERR_SYNTAX;
+        for (uint32_t i = 0; i < count; i++)
+            TRY(check(field->sub, r, depth + 1));
+        break;
+    }
+    case FIELD_RECORD:
+        return check(field->sub, r, depth + 1);
+    }
+    return reader_err(r);
+}
+
+static enum err check(const struct record_type *type, struct reader *r, int depth) {
+    BUG_IF(depth > RECORD_DEPTH_MAX);
+    for (size_t i = 0; i < type->n; i++)
+        TRY(check_field(&type->fields[i], r, depth));
+    return ERR_OK;
+}
+
+enum err record_check(const struct record_type *type, struct view in) {
+    struct reader r = reader_of(in);
+    TRY(check(type, &r, 0));
+    return reader_at_end(&r) ? ERR_OK : ERR_SYNTAX;
+}
+
 static enum err copy(const struct record_type *type, const void *from, struct arena *arena, void *to, int depth) {
     BUG_IF(depth > RECORD_DEPTH_MAX);
     for (size_t i = 0; i < type->n; i++) {

@@ -79,6 +79,8 @@ struct record_type {
 enum err record_encode(const struct record_type *type, const void *record, struct buf *out) MUST_CHECK;
 /* Decodes exactly `in`; *record must have type->size octets. ERR_SYNTAX, ERR_LIMIT, ERR_NO_MEMORY. */
 enum err record_decode(const struct record_type *type, struct view in, struct arena *arena, void *record) MUST_CHECK;
+/* Whether record_decode would take it, given memory: tells a peer's mistake from a small budget. ERR_SYNTAX, ERR_LIMIT. */
+enum err record_check(const struct record_type *type, struct view in) MUST_CHECK;
 /* A deep copy whose views and lists live in the arena. */
 enum err record_copy(const struct record_type *type, const void *from, struct arena *arena, void *to) MUST_CHECK;
 bool record_equal(const struct record_type *type, const void *a, const void *b);

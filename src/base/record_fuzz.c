@@ -18,7 +18,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct view in = view_of(data, size);
     struct arena *arena = arena_new("fuzz", 100000);
     struct fuzz_tree tree, twin;
-    if (arena != NULL && record_decode(&fuzz_tree_record, in, arena, &tree) == ERR_OK) {
+    enum err checked = record_check(&fuzz_tree_record, in);
+    enum err err = arena == NULL ? ERR_NO_MEMORY : record_decode(&fuzz_tree_record, in, arena, &tree);
+    BUG_IF(err == ERR_OK && checked != ERR_OK);
+    BUG_IF(err == ERR_SYNTAX && checked != err); /* the other classes may come from the budget */
+    if (err == ERR_OK) {
         struct buf out;
         buf_init(&out, 1000000);
         BUG_IF(record_encode(&fuzz_tree_record, &tree, &out) != ERR_OK);

@@ -72,6 +72,7 @@ static void truncated_or_longer_is_refused(void **state) {
     for (size_t n = 0; n < sizeof(wire); n++) {
         assert_int_equal(record_decode(&whole_record, view_of(wire, n), arena, &back), ERR_SYNTAX);
         assert_memory_equal(&back, &before, sizeof(back)); /* set only when all is well */
+        assert_int_equal(record_check(&whole_record, view_of(wire, n)), ERR_SYNTAX);
         arena_clear(arena);
     }
     uint8_t longer[sizeof(wire) + 1] = {0};
@@ -88,6 +89,7 @@ static enum err decode_changed(size_t offset, uint8_t octet) {
     struct whole back;
     enum err err = record_decode(&whole_record, view_of(bad, sizeof(bad)), arena, &back);
     arena_free(arena);
+    assert_int_equal(record_check(&whole_record, view_of(bad, sizeof(bad))), err);
     return err;
 }
 
@@ -123,6 +125,7 @@ static void memory_is_bounded(void **state) {
     struct arena *arena = arena_new("test", 2 * sizeof(struct part) - 1);
     struct whole back;
     assert_int_equal(record_decode(&whole_record, view_of(wire, sizeof(wire)), arena, &back), ERR_LIMIT);
+    assert_int_equal(record_check(&whole_record, view_of(wire, sizeof(wire))), ERR_OK); /* the message is not to blame */
     arena_free(arena);
 }
 
