@@ -1,8 +1,8 @@
 /*
  * The ritual. The order matters: what needs a power comes before that power is
- * given up. So the bounding set and chroot come before the user changes, the
- * user before the capabilities are cleared, and seccomp, which forbids all of
- * these, is last.
+ * given up. So the bounding set comes before the user changes, the user before
+ * chroot, chroot before the last capability goes, and seccomp, which forbids all
+ * of these, is last.
  */
 #include "confine/ritual.h"
 
@@ -125,7 +125,8 @@ static enum err close_others(const struct confine_params *params, struct buf *wh
     unsigned from = 3;
     for (size_t i = 0; i <= keep.n; i++) {
         unsigned to = i < keep.n ? (unsigned)keep.fds[i] : ~0u;
-        if (i == keep.n ? syscall(SYS_close_range, from, ~0u, 0) != 0 : to > from && syscall(SYS_close_range, from, to - 1, 0) != 0)
+        if (i == keep.n ? syscall(SYS_close_range, from, ~0u, 0) != 0
+                        : to > from && syscall(SYS_close_range, from, to - 1, 0) != 0)
             return denied(why, "close the other descriptors");
         from = to + 1;
     }
@@ -152,7 +153,8 @@ static enum err set_limits(const struct confine_policy *policy, struct buf *why)
         TRY(set_limit(RLIMIT_NPROC, 0, "forbid processes", why));
     if (policy->file_size) {
         TRY(set_limit(RLIMIT_FSIZE, policy->file_size, "limit the size of files", why));
-        if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR) /* an error of write(), not the end */
+        const struct sigaction ignore = {.sa_handler = SIG_IGN}; /* an error of write(), not the end */
+        if (sigaction(SIGXFSZ, &ignore, NULL) != 0)
             return denied(why, "ignore SIGXFSZ");
     }
     return ERR_OK;
@@ -171,6 +173,10 @@ static enum err drop_bounding_set(uint64_t keep, struct buf *why) {
 static enum err become_user(const struct confine_params *params, struct buf *why) {
     uid_t ruid, euid, suid;
     gid_t rgid, egid, sgid;
+    /* The power to chroot outlives the change: the root directory is entered as the role's own user, so that a parent
+     * without power over others' files (the mailbox template) can start it. Then it goes too. */
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
+        return denied(why, "keep a capability");
     if (setgroups(0, NULL) != 0)
         return denied(why, "drop the supplementary groups");
     if (setresgid(params->gid, params->gid, params->gid) != 0)
@@ -178,10 +184,13 @@ static enum err become_user(const struct confine_params *params, struct buf *why
     if (setresuid(params->uid, params->uid, params->uid) != 0)
         return denied(why, "change the user");
     if (getresuid(&ruid, &euid, &suid) != 0 || getresgid(&rgid, &egid, &sgid) != 0 || ruid != params->uid ||
-        euid != params->uid || suid != params->uid || rgid != params->gid || egid != params->gid || sgid != params->gid) {
+        euid != params->uid || suid != params->uid || rgid != params->gid || egid != params->gid ||
+        sgid != params->gid) {
         errno = EPERM;
         return denied(why, "make sure of the user");
     }
+    if (!caps_set(1ull << CAP_SYS_CHROOT) || prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0)
+        return denied(why, "keep the capability to change the root directory");
     return ERR_OK;
 }
 
@@ -195,12 +204,12 @@ static enum err enter_root(const struct confine_policy *policy, const struct con
     return ERR_OK;
 }
 
-static enum err check_params(const struct confine_policy *policy, const struct confine_params *params, struct buf *why) {
+static enum err check_params(const struct confine_policy *policy, const struct confine_params *params,
+                             struct buf *why) {
     bool is_root = params->level != CONFINE_USER;
     if (is_root && policy->user != CONFINE_UID_KEEP && (params->uid == 0 || params->gid == 0))
         return mistaken(why, "the role needs a user and a group that are not root");
-    if (policy->root != CONFINE_DIR_NONE && params->root_fd < 0 &&
-        (is_root || (policy->calls & CALLS_FILES)))
+    if (policy->root != CONFINE_DIR_NONE && params->root_fd < 0 && (is_root || (policy->calls & CALLS_FILES)))
         return mistaken(why, "the role needs a root directory");
     if (params->level == CONFINE_ROOT && params->dirs_n && (policy->calls & (CALLS_FILES_READ | CALLS_FILES_WRITE)) &&
         policy->root != CONFINE_DIR_NONE)
@@ -229,9 +238,9 @@ enum err confine_apply_policy(const struct confine_policy *policy, enum role rol
     (void)umask(077);
     if (is_root)
         TRY(drop_bounding_set(policy->caps, why));
-    TRY(enter_root(policy, params, why));
     if (changes_user)
         TRY(become_user(params, why));
+    TRY(enter_root(policy, params, why));
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
         return denied(why, "clear the ambient capabilities");
     uint64_t held = 0;
@@ -251,11 +260,14 @@ enum err confine_apply_policy(const struct confine_policy *policy, enum role rol
 enum err confine_apply(enum role role, const struct confine_params *params, struct buf *why) {
     if ((unsigned)role >= ROLE_COUNT || (params->is_template && role != ROLE_MAILBOX))
         return mistaken(why, "no such role");
-    return confine_apply_policy(params->is_template ? &confine_template_policy : &confine_policies[role], role, params, why);
+    return confine_apply_policy(params->is_template ? &confine_template_policy : &confine_policies[role], role, params,
+                                why);
 }
 
 #ifdef VEREDUS_SANITIZE
 /* The leak checker works by a second process that traces this one: it cannot, and must not, in a confined process. */
 int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void) { return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2; }
+int __lsan_is_turned_off(void) {
+    return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2;
+}
 #endif

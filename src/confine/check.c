@@ -71,7 +71,8 @@ static bool is_zero_mask(struct view field) {
     return field.n > 0;
 }
 
-static void check_status(struct check *check, const struct confine_policy *policy, const struct confine_params *params) {
+static void check_status(struct check *check, const struct confine_policy *policy,
+                         const struct confine_params *params) {
     struct buf status;
     buf_init(&status, STATUS_MAX);
     if (!read_status(check->proc_fd, &status)) {
@@ -84,8 +85,10 @@ static void check_status(struct check *check, const struct confine_policy *polic
     verdict(check, view_eq(status_field(all, "NoNewPrivs"), VIEW("1")), "no_new_privs");
     verdict(check, view_eq(status_field(all, "Threads"), VIEW("1")), "one thread");
     if (policy->caps == 0 || params->level == CONFINE_USER) {
-        verdict(check, is_zero_mask(status_field(all, "CapEff")) && is_zero_mask(status_field(all, "CapPrm")) &&
-                           is_zero_mask(status_field(all, "CapAmb")), "no capabilities");
+        verdict(check,
+                is_zero_mask(status_field(all, "CapEff")) && is_zero_mask(status_field(all, "CapPrm")) &&
+                    is_zero_mask(status_field(all, "CapAmb")),
+                "no capabilities");
         if (params->level != CONFINE_USER)
             verdict(check, is_zero_mask(status_field(all, "CapBnd")), "empty bounding set");
     }
@@ -109,7 +112,8 @@ static void check_root(struct check *check, const struct confine_policy *policy,
     verdict(check, stat("/", &ours) == 0 && (ours.st_dev != theirs.st_dev || ours.st_ino != theirs.st_ino),
             "its root directory is not the machine's");
     if (root_path)
-        verdict(check, stat(root_path, &wanted) == 0 && wanted.st_dev == theirs.st_dev && wanted.st_ino == theirs.st_ino,
+        verdict(check,
+                stat(root_path, &wanted) == 0 && wanted.st_dev == theirs.st_dev && wanted.st_ino == theirs.st_ino,
                 "its root directory is the one of the table");
 }
 

@@ -66,7 +66,7 @@ enum confine_calls {
     CALLS_FORK = 1 << 9,        /* children, and signals to them */
     CALLS_EXEC = 1 << 10,       /* execve, and what the loader needs */
     CALLS_RITUAL = 1 << 11,     /* what confine_apply itself does, for parents whose children inherit the filter */
-    CALLS_SITES = 1 << 12,      /* open for reading by path from the root directory (AT_FDCWD), never from a descriptor */
+    CALLS_SITES = 1 << 12, /* open for reading by path from the root directory (AT_FDCWD), never from a descriptor */
 };
 
 /* Any group that opens files by path. */
@@ -87,10 +87,10 @@ enum confine_fds {
 
 /* Acts that are denied to some roles and needed by others. All others of probe.c are denied to every role. */
 enum confine_acts {
-    ACT_OPEN = 1 << 0,        /* open a file inside the root directory */
-    ACT_CREATE = 1 << 1,      /* create, write, sync, rename, remove there */
-    ACT_OUTSIDE = 1 << 2,     /* open a file outside */
-    ACT_TMPFILE = 1 << 3,     /* a nameless file below the spool descriptor */
+    ACT_OPEN = 1 << 0,    /* open a file inside the root directory */
+    ACT_CREATE = 1 << 1,  /* create, write, sync, rename, remove there */
+    ACT_OUTSIDE = 1 << 2, /* open a file outside */
+    ACT_TMPFILE = 1 << 3, /* a nameless file below the spool descriptor */
     ACT_ACCEPT = 1 << 4,
     ACT_PAIR = 1 << 5,
     ACT_SOCKET_TCP = 1 << 6,
@@ -101,21 +101,21 @@ enum confine_acts {
     ACT_LISTEN = 1 << 11,
     ACT_FORK = 1 << 12,
     ACT_EXEC = 1 << 13,
-    ACT_SIGNAL = 1 << 14,     /* signals to other processes */
-    ACT_RITUAL = 1 << 15,     /* change user, chroot, rlimits */
-    ACT_CODE = 1 << 16,       /* memory that is executable and was written */
+    ACT_SIGNAL = 1 << 14, /* signals to other processes */
+    ACT_RITUAL = 1 << 15, /* change user, chroot, rlimits */
+    ACT_CODE = 1 << 16,   /* memory that is executable and was written */
 };
 #define ACTS_ALL ((1u << 17) - 1)
 
 struct confine_policy {
     enum confine_user user;
     enum confine_root root;
-    uint32_t calls;     /* enum confine_calls */
-    bool traps;         /* denied calls: true = line on descriptor 2, false = the kernel's audit log (children inherit) */
-    bool landlock;      /* gets a Landlock domain where the level has it */
-    uint64_t caps;      /* capabilities kept, as a mask; 0 for every role with an own user */
-    uint64_t nofile;    /* descriptors at most */
-    bool forks;         /* false: RLIMIT_NPROC 0 */
+    uint32_t calls;  /* enum confine_calls */
+    bool traps;      /* denied calls: true = line on descriptor 2, false = the kernel's audit log (children inherit) */
+    bool landlock;   /* gets a Landlock domain where the level has it */
+    uint64_t caps;   /* capabilities kept, as a mask; 0 for every role with an own user */
+    uint64_t nofile; /* descriptors at most */
+    bool forks;      /* false: RLIMIT_NPROC 0 */
     uint64_t file_size; /* RLIMIT_FSIZE in octets, 0 = none */
     uint32_t fds;       /* enum confine_fds: may be open in the live process */
     uint32_t needs;     /* enum confine_acts: proven to work; all other acts are proven to be denied */

@@ -3,6 +3,7 @@
  * with and without Landlock, and as an ordinary user. And proofs that these
  * tests can fail: a policy with a group too many or too few is noticed.
  */
+#include "base/disk.h"
 #include "confine/probe.h"
 #include "confine/ritual.h"
 
@@ -30,6 +31,7 @@
 #define TEST_UID 64123 /* nobody's */
 #define USER_UID 65534
 #define REPORT_MAX 65536
+#define EXECUTED 42 /* what this program answers when a test executes it again */
 
 /* A folder with the role's directory, an empty one and a spool, and one process' way into confinement. */
 struct house {
@@ -64,7 +66,7 @@ static int make_listener(void) {
 
 static enum err enter(struct confine_probe_ritual *ritual, struct confine_probe_env *env, struct buf *why) {
     struct house *house = (struct house *)ritual;
-    const struct confine_policy *policy = house->policy         ? house->policy
+    const struct confine_policy *policy = house->policy        ? house->policy
                                           : house->is_template ? &confine_template_policy
                                                                : &confine_policies[house->role];
     bool spool = policy->calls & CALLS_SPOOL;
@@ -206,13 +208,17 @@ static void test_root(void **state) {
     assert_int_equal(probe_level(CONFINE_ROOT), 0);
 }
 
-static unsigned run_user(void) { return probe_level(CONFINE_USER); }
+static unsigned run_user(void) {
+    return probe_level(CONFINE_USER);
+}
 static void test_user(void **state) {
     (void)state;
     assert_int_equal(as_user(run_user), 0);
 }
 
-static bool report_has(const struct buf *report, const char *line) { return view_find(buf_view(report), view_cstr(line)) >= 0; }
+static bool report_has(const struct buf *report, const char *line) {
+    return view_find(buf_view(report), view_cstr(line)) >= 0;
+}
 
 /* Policies that are wrong in one thing: which line must notice. */
 static const struct {
@@ -274,7 +280,8 @@ static unsigned run_no_landlock(void) {
     house_init(&house, ROLE_MAILBOX, CONFINE_USER, false);
     house.policy = &policy;
     (void)probe(&house, false, &report);
-    bool noticed = report_has(&report, "FAILED open /etc/passwd: denied") && report_has(&report, "FAILED create in /tmp: denied");
+    bool noticed =
+        report_has(&report, "FAILED open /etc/passwd: denied") && report_has(&report, "FAILED create in /tmp: denied");
     house_fini(&house);
     buf_fini(&report);
     return noticed ? 0 : 1;
@@ -285,6 +292,174 @@ static void test_landlock_is_needed(void **state) {
     if (confine_landlock_abi() == 0)
         skip();
     assert_int_equal(as_user(run_no_landlock), 0);
+}
+
+/* --- children of confined parents: the supervisor's filter and capabilities must let every ritual through --- */
+
+static enum err enter_parent(const struct house *house, enum role role, bool is_template) {
+    const struct confine_dir dirs[] = {{house->root_fd, true}, {house->spool_fd, true}};
+    struct confine_params params = {
+        .level = house->level,
+        .root_fd = -1,
+        .spool_fd = -1,
+        .keep = &house->listener_fd,
+        .keep_n = 1,
+        .dirs = dirs,
+        .dirs_n = ARRAY_LEN(dirs),
+        .is_template = is_template,
+    };
+    struct buf why;
+    buf_init(&why, 1024);
+    enum err err = confine_apply(role, &params, &why);
+    if (err != ERR_OK)
+        print_message("%.*s\n", VIEW_FMT(buf_view(&why)));
+    buf_fini(&why);
+    return err;
+}
+
+/* In a child: become the parent role, then run this role's probes below it. */
+static unsigned probe_below(enum role parent, bool is_template, enum role role, enum confine_level level) {
+    struct house house;
+    int status;
+    house_init(&house, role, level, false);
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct buf report;
+        struct confine_probe_plan plan = confine_probe_plan_of(role, level, false);
+        unsigned failed = 99;
+        buf_init(&report, REPORT_MAX);
+        int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        (void)dup2(null, STDERR_FILENO);
+        if (enter_parent(&house, parent, is_template) != ERR_OK)
+            _exit(98);
+        if (confine_probe_all(&plan, &house.ritual, &report, &failed) != ERR_OK)
+            _exit(97);
+        if (failed)
+            print_message("below %s: %.*s\n", role_name(parent), VIEW_FMT(buf_view(&report)));
+        (void)fflush(NULL);
+        _exit((int)MIN(failed, 96u));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    house_fini(&house);
+    return (unsigned)WEXITSTATUS(status);
+}
+
+static unsigned probe_all_below(enum confine_level level) {
+    unsigned failed = 0;
+    for (unsigned role = ROLE_RESOLVER; role < ROLE_COUNT; role++)
+        failed += probe_below(ROLE_SUPERVISOR, false, (enum role)role, level);
+    return failed + probe_below(ROLE_MAILBOX, true, ROLE_MAILBOX, level);
+}
+
+static unsigned run_below_user(void) {
+    return probe_all_below(CONFINE_USER);
+}
+
+static void test_children_of_confined_parents(void **state) {
+    (void)state;
+    assert_int_equal(as_user(run_below_user), 0);
+    for (unsigned level = confine_level_detect(); level < CONFINE_USER; level++)
+        assert_int_equal(probe_all_below((enum confine_level)level), 0);
+}
+
+/* Executing again below the supervisor's filter: the loader, and a sanitizer's start, must get through. */
+static unsigned run_exec_below(void) {
+    struct house house;
+    int status = -1;
+    house_init(&house, ROLE_EDGE, confine_level_detect(), false);
+    pid_t parent = fork();
+    assert_true(parent >= 0);
+    if (parent == 0) {
+        if (enter_parent(&house, ROLE_SUPERVISOR, false) != ERR_OK)
+            _exit(98);
+        pid_t pid = fork();
+        if (pid == 0) {
+            (void)execl("/proc/self/exe", "confine_test", "--executed", (char *)NULL);
+            _exit(97);
+        }
+        if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+            _exit(96);
+        _exit(WEXITSTATUS(status));
+    }
+    assert_int_equal(waitpid(parent, &status, 0), parent);
+    house_fini(&house);
+    return WIFEXITED(status) && WEXITSTATUS(status) == EXECUTED ? 0 : 1;
+}
+
+static void test_exec_below_supervisor(void **state) {
+    (void)state;
+    assert_int_equal(run_exec_below(), 0);
+}
+
+/* --- the files of base/disk.h in a role that owns a directory --- */
+
+static enum err use_disk(int root_fd) {
+    struct disk *disk = disk_new_fd(root_fd);
+    struct file *file = NULL;
+    struct buf all;
+    uint64_t free_bytes = 0;
+    if (!disk)
+        return ERR_NO_MEMORY;
+    buf_init(&all, 100);
+    TRY(disk_mkdir(disk, "d"));
+    TRY(disk_replace(disk, "d/a", VIEW("replaced")));
+    TRY(disk_read_all(disk, "d/a", 100, &all));
+    TRY(disk_open(disk, ".", DISK_WRITE | DISK_TEMPORARY, &file));
+    TRY(file_write(file, VIEW("nameless"), 0));
+    TRY(file_sync(file, false));
+    TRY(file_lock(file, true));
+    TRY(file_link(file, disk, "d/b"));
+    file_unref(file);
+    TRY(disk_rename(disk, "d/b", "b"));
+    TRY(disk_sync_dir(disk, "."));
+    TRY(disk_free_bytes(disk, &free_bytes));
+    TRY(disk_remove(disk, "b"));
+    TRY(disk_remove(disk, "d/a"));
+    TRY(disk_remove(disk, "d"));
+    TRY(file_new_memory("probe", &file));
+    TRY(file_write(file, all.p ? buf_view(&all) : VIEW("x"), 0));
+    file_unref(file);
+    buf_fini(&all);
+    disk_free(disk);
+    return ERR_OK;
+}
+
+static unsigned disk_at(enum confine_level level) {
+    struct house house;
+    int status;
+    house_init(&house, ROLE_MAILBOX, level, false);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct buf why;
+        buf_init(&why, 1024);
+        struct confine_params params = {.level = level,
+                                        .uid = TEST_UID,
+                                        .gid = TEST_UID,
+                                        .root_fd = house.root_fd,
+                                        .spool_fd = -1,
+                                        .keep = &house.root_fd,
+                                        .keep_n = 1};
+        enum err err = confine_apply(ROLE_MAILBOX, &params, &why);
+        _exit(err != ERR_OK ? 99 : (int)use_disk(house.root_fd));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    house_fini(&house);
+    return WIFEXITED(status) ? (unsigned)WEXITSTATUS(status) : 100;
+}
+
+static unsigned run_disk_user(void) {
+    return disk_at(CONFINE_USER);
+}
+
+static void test_disk_in_a_mailbox(void **state) {
+    (void)state;
+    assert_int_equal(as_user(run_disk_user), 0);
+    for (unsigned level = confine_level_detect(); level < CONFINE_USER; level++)
+        assert_int_equal(disk_at((enum confine_level)level), 0);
 }
 
 /* --- one confined child, looked at from outside --- */
@@ -342,7 +517,8 @@ static void finish(struct child *child) {
 }
 
 static struct confine_params params_of(const struct house *house) {
-    return (struct confine_params){.level = house->level, .uid = TEST_UID, .gid = TEST_UID, .root_fd = -1, .spool_fd = -1};
+    return (struct confine_params){
+        .level = house->level, .uid = TEST_UID, .gid = TEST_UID, .root_fd = -1, .spool_fd = -1};
 }
 
 static void test_live_process(void **state) {
@@ -358,7 +534,8 @@ static void test_live_process(void **state) {
         (void)read_until(&child, "confined", text, sizeof(text));
         struct confine_params params = params_of(&house);
         buf_init(&report, REPORT_MAX);
-        assert_int_equal(confine_check_proc(child.pid, (enum role)role, &params, house.root_path, &report, &failed), ERR_OK);
+        assert_int_equal(confine_check_proc(child.pid, (enum role)role, &params, house.root_path, &report, &failed),
+                         ERR_OK);
         if (failed)
             print_message("%s:\n%.*s", role_name((enum role)role), VIEW_FMT(buf_view(&report)));
         assert_int_equal(failed, 0);
@@ -381,9 +558,10 @@ static void test_live_process_can_fail(void **state) {
     struct confine_params params = params_of(&house);
     buf_init(&report, REPORT_MAX);
     assert_int_equal(confine_check_proc(getpid(), ROLE_MAILBOX, &params, house.root_path, &report, &failed), ERR_OK);
-    static const char *const lines[] = {"FAILED seccomp filter", "FAILED no_new_privs", "FAILED uid", "FAILED no capabilities",
-                                        "FAILED empty bounding set", "FAILED its root directory is not the machine's",
-                                        ": /etc/passwd"};
+    static const char *const lines[] = {
+        "FAILED seccomp filter",  "FAILED no_new_privs",       "FAILED uid",
+        "FAILED no capabilities", "FAILED empty bounding set", "FAILED its root directory is not the machine's",
+        ": /etc/passwd"};
     for (size_t i = 0; i < ARRAY_LEN(lines); i++)
         assert_true(report_has(&report, lines[i]));
     assert_true(failed >= ARRAY_LEN(lines));
@@ -418,11 +596,6 @@ static void test_denial_leaves_a_line(void **state) {
 
 /* --- the ritual's own refusals: each in a child, whose status is the error --- */
 
-struct refusal {
-    struct house *house;
-    void (*spoil)(struct confine_params *params);
-};
-
 static int extra_fd;
 static enum err try_apply(struct house *house, void (*spoil)(struct confine_params *params)) {
     int status;
@@ -431,8 +604,13 @@ static enum err try_apply(struct house *house, void (*spoil)(struct confine_para
     if (pid == 0) {
         struct buf why;
         buf_init(&why, 1024);
-        struct confine_params params = {.level = house->level, .uid = TEST_UID, .gid = TEST_UID, .root_fd = house->root_fd,
-                                        .spool_fd = -1, .keep = &house->listener_fd, .keep_n = 1};
+        struct confine_params params = {.level = house->level,
+                                        .uid = TEST_UID,
+                                        .gid = TEST_UID,
+                                        .root_fd = house->root_fd,
+                                        .spool_fd = -1,
+                                        .keep = &house->listener_fd,
+                                        .keep_n = 1};
         spoil(&params);
         enum err err = confine_apply(house->role, &params, &why);
         _exit(err != ERR_OK && why.n == 0 ? 99 : (int)err);
@@ -442,10 +620,18 @@ static enum err try_apply(struct house *house, void (*spoil)(struct confine_para
     return (enum err)WEXITSTATUS(status);
 }
 
-static void spoil_nothing(struct confine_params *p) { (void)p; }
-static void spoil_uid(struct confine_params *p) { p->uid = 0; }
-static void spoil_root(struct confine_params *p) { p->root_fd = -1; }
-static void spoil_spool(struct confine_params *p) { p->spool_fd = p->root_fd; }
+static void spoil_nothing(struct confine_params *p) {
+    (void)p;
+}
+static void spoil_uid(struct confine_params *p) {
+    p->uid = 0;
+}
+static void spoil_root(struct confine_params *p) {
+    p->root_fd = -1;
+}
+static void spoil_spool(struct confine_params *p) {
+    p->spool_fd = p->root_fd;
+}
 static void spoil_directory(struct confine_params *p) {
     extra_fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     p->keep = &extra_fd;
@@ -485,9 +671,9 @@ static void test_refusals(void **state) {
         void (*spoil)(struct confine_params *);
         enum err want;
     } cases[] = {
-        {spoil_nothing, ERR_OK},     {spoil_uid, ERR_BUG},    {spoil_root, ERR_BUG},   {spoil_spool, ERR_BUG},
-        {spoil_directory, ERR_BUG},  {spoil_closed, ERR_BUG}, {spoil_thread, ERR_BUG}, {spoil_second, ERR_BUG},
-        {spoil_powers, ERR_DENIED},
+        {spoil_nothing, ERR_OK}, {spoil_uid, ERR_BUG},       {spoil_root, ERR_BUG},
+        {spoil_spool, ERR_BUG},  {spoil_directory, ERR_BUG}, {spoil_closed, ERR_BUG},
+        {spoil_thread, ERR_BUG}, {spoil_second, ERR_BUG},    {spoil_powers, ERR_DENIED},
     };
     struct house house;
     house_init(&house, ROLE_MAILBOX, confine_level_detect(), false);
@@ -552,14 +738,25 @@ static void test_table_keeps_the_promises(void **state) {
     }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc == 2 && view_eq(view_cstr(argv[1]), VIEW("--executed")))
+        return EXECUTED;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names_and_texts),    cmocka_unit_test(test_table_keeps_the_promises),
-        cmocka_unit_test(test_keep_fds),           cmocka_unit_test(test_root_landlock),
-        cmocka_unit_test(test_root),               cmocka_unit_test(test_user),
-        cmocka_unit_test(test_mutants_are_noticed), cmocka_unit_test(test_landlock_is_needed),
-        cmocka_unit_test(test_live_process),       cmocka_unit_test(test_live_process_can_fail),
-        cmocka_unit_test(test_denial_leaves_a_line), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_names_and_texts),
+        cmocka_unit_test(test_table_keeps_the_promises),
+        cmocka_unit_test(test_keep_fds),
+        cmocka_unit_test(test_root_landlock),
+        cmocka_unit_test(test_root),
+        cmocka_unit_test(test_user),
+        cmocka_unit_test(test_mutants_are_noticed),
+        cmocka_unit_test(test_landlock_is_needed),
+        cmocka_unit_test(test_live_process),
+        cmocka_unit_test(test_live_process_can_fail),
+        cmocka_unit_test(test_denial_leaves_a_line),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_children_of_confined_parents),
+        cmocka_unit_test(test_exec_below_supervisor),
+        cmocka_unit_test(test_disk_in_a_mailbox),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

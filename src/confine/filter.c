@@ -46,6 +46,7 @@ struct rule {
     struct condition when[CONDITIONS_MAX];
 };
 
+/* clang-format off */
 #define INT_MASK 0xffffffffull
 #define ALLOW(group, call) {CALLS_##group, call, 0, {{0, 0, 0, 0}}}
 #define ALLOW_IF(group, call, arg, mask, value) {CALLS_##group, call, 1, {{arg, VALUE_FIXED, mask, value}}}
@@ -61,10 +62,14 @@ struct rule {
       {1, VALUE_FIXED, 0xf, (type)},                         \
       {2, VALUE_FIXED, INT_MASK, (protocol)}}}
 
-/* No child may get namespaces of its own: there it would be root, before more of the kernel. */
-#define CLONE_NEW_ANY \
-    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_THREAD)
+/* clang-format on */
 
+/* No child may get namespaces of its own: there it would be root, before more of the kernel. */
+#define CLONE_NEW_ANY                                                                                            \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | \
+     CLONE_THREAD)
+
+/* clang-format off */
 static const struct rule rules[] = {
     /* Held descriptors. splice and its family are left out: much kernel for little use. */
     ALLOW(BASE, "read"), ALLOW(BASE, "write"), ALLOW(BASE, "readv"), ALLOW(BASE, "writev"), ALLOW(BASE, "pread64"),
@@ -91,7 +96,8 @@ static const struct rule rules[] = {
     OPTION(BASE, "setsockopt", IPPROTO_TCP, TCP_MAXSEG), OPTION(BASE, "setsockopt", IPPROTO_IP, IP_TOS),
     OPTION(BASE, "setsockopt", IPPROTO_IPV6, IPV6_TCLASS),
     ALLOW_INT(BASE, "fcntl", 1, F_GETFD), ALLOW_INT(BASE, "fcntl", 1, F_SETFD), ALLOW_INT(BASE, "fcntl", 1, F_GETFL),
-    ALLOW_INT(BASE, "fcntl", 1, F_SETFL), ALLOW_INT(BASE, "fcntl", 1, F_DUPFD), ALLOW_INT(BASE, "fcntl", 1, F_DUPFD_CLOEXEC),
+    ALLOW_INT(BASE, "fcntl", 1, F_SETFL), ALLOW_INT(BASE, "fcntl", 1, F_DUPFD),
+    ALLOW_INT(BASE, "fcntl", 1, F_DUPFD_CLOEXEC),
     ALLOW_INT(BASE, "fcntl", 1, F_ADD_SEALS), ALLOW_INT(BASE, "fcntl", 1, F_GET_SEALS),
     /* FIONREAD and TIOCOUTQ: how much is queued; TCGETS: isatty() of stdio. */
     ALLOW_INT(BASE, "ioctl", 1, FIONREAD), ALLOW_INT(BASE, "ioctl", 1, FIONBIO), ALLOW_INT(BASE, "ioctl", 1, TIOCOUTQ),
@@ -111,7 +117,8 @@ static const struct rule rules[] = {
     /* Asking about oneself. */
     ALLOW(BASE, "getpid"), ALLOW(BASE, "gettid"), ALLOW(BASE, "getppid"), ALLOW(BASE, "getuid"), ALLOW(BASE, "geteuid"),
     ALLOW(BASE, "getgid"), ALLOW(BASE, "getegid"), ALLOW(BASE, "getresuid"), ALLOW(BASE, "getresgid"),
-    ALLOW(BASE, "getrusage"), ALLOW(BASE, "times"), ALLOW(BASE, "getrlimit"), ALLOW(BASE, "uname"), ALLOW(BASE, "sysinfo"),
+    ALLOW(BASE, "getrusage"), ALLOW(BASE, "times"), ALLOW(BASE, "getrlimit"), ALLOW(BASE, "uname"),
+    ALLOW(BASE, "sysinfo"),
     {CALLS_BASE, "prlimit64", 2, {{0, VALUE_FIXED, INT_MASK, 0}, {2, VALUE_FIXED, ~0ull, 0}}},
     ALLOW_INT(BASE, "prctl", 0, PR_SET_NAME), ALLOW_INT(BASE, "prctl", 0, PR_GET_NAME),
     ALLOW_INT(BASE, "prctl", 0, PR_GET_DUMPABLE), ALLOW_INT(BASE, "prctl", 0, PR_GET_SECCOMP),
@@ -143,7 +150,8 @@ static const struct rule rules[] = {
     {CALLS_SITES, "statx", 1, {{0, VALUE_FIXED, INT_MASK, (uint32_t)AT_FDCWD}}},
     ALLOW(SITES, "getdents64"), ALLOW(SITES, "fstatfs"),
 
-    ALLOW(FILES_WRITE, "openat"), ALLOW(FILES_WRITE, "open"), ALLOW(FILES_WRITE, "unlink"), ALLOW(FILES_WRITE, "unlinkat"),
+    ALLOW(FILES_WRITE, "openat"), ALLOW(FILES_WRITE, "open"), ALLOW(FILES_WRITE, "unlink"),
+    ALLOW(FILES_WRITE, "unlinkat"),
     ALLOW(FILES_WRITE, "rename"), ALLOW(FILES_WRITE, "renameat"), ALLOW(FILES_WRITE, "renameat2"),
     ALLOW(FILES_WRITE, "mkdir"), ALLOW(FILES_WRITE, "mkdirat"), ALLOW(FILES_WRITE, "rmdir"),
     ALLOW(FILES_WRITE, "linkat"), ALLOW(FILES_WRITE, "link"), ALLOW(FILES_WRITE, "flock"),
@@ -198,20 +206,36 @@ static const struct rule rules[] = {
     /* The sanitizers' run time, named one by one. */
     ALLOW(BASE, "readlink"),                         /* the program's name in a report */
     ALLOW(BASE, "mincore"),                          /* is this address mapped? */
-    ALLOW_IF(BASE, "open", 1, O_ACCMODE | O_CREAT, O_RDONLY), /* never succeeds in a chroot; /proc/self/maps elsewhere */
+    /* /proc/self/maps; in a chroot there is none */
+    ALLOW_IF(BASE, "open", 1, O_ACCMODE | O_CREAT, O_RDONLY),
 #endif
 };
+/* clang-format on */
 
 /* No honest code of ours or of a library makes these: the process is in other hands and ends at once. */
 static const struct {
     const char *name;
     uint32_t unless; /* groups that have it */
 } kills[] = {
-    {"ptrace", 0},          {"process_vm_readv", 0},  {"process_vm_writev", 0}, {"pidfd_getfd", 0},
-    {"kexec_load", 0},      {"kexec_file_load", 0},   {"init_module", 0},       {"finit_module", 0},
-    {"delete_module", 0},   {"bpf", 0},               {"perf_event_open", 0},   {"open_by_handle_at", 0},
-    {"setns", 0},           {"pivot_root", 0},        {"reboot", 0},            {"iopl", 0},
-    {"ioperm", 0},          {"execve", CALLS_EXEC},   {"execveat", CALLS_EXEC},
+    {"ptrace", 0},
+    {"process_vm_readv", 0},
+    {"process_vm_writev", 0},
+    {"pidfd_getfd", 0},
+    {"kexec_load", 0},
+    {"kexec_file_load", 0},
+    {"init_module", 0},
+    {"finit_module", 0},
+    {"delete_module", 0},
+    {"bpf", 0},
+    {"perf_event_open", 0},
+    {"open_by_handle_at", 0},
+    {"setns", 0},
+    {"pivot_root", 0},
+    {"reboot", 0},
+    {"iopl", 0},
+    {"ioperm", 0},
+    {"execve", CALLS_EXEC},
+    {"execveat", CALLS_EXEC},
 };
 
 void confine_filter_names(uint32_t group, struct buf *out) {
@@ -234,15 +258,37 @@ static const struct {
     int number;
     char name[16];
 } denied_names[] = {
-    {SYS_socket, "socket"},   {SYS_connect, "connect"}, {SYS_bind, "bind"},         {SYS_listen, "listen"},
-    {SYS_openat, "openat"},   {SYS_clone, "clone"},     {SYS_clone3, "clone3"},     {SYS_mmap, "mmap"},
-    {SYS_prctl, "prctl"},     {SYS_ioctl, "ioctl"},     {SYS_fcntl, "fcntl"},       {SYS_kill, "kill"},
-    {SYS_tgkill, "tgkill"},   {SYS_accept4, "accept4"}, {SYS_mount, "mount"},       {SYS_unlinkat, "unlinkat"},
-    {SYS_pipe2, "pipe2"},     {SYS_chroot, "chroot"},   {SYS_mprotect, "mprotect"}, {SYS_setsockopt, "setsockopt"},
-    {SYS_unshare, "unshare"}, {SYS_statx, "statx"},     {SYS_socketpair, "socketpair"}, {SYS_newfstatat, "newfstatat"},
-    {SYS_prlimit64, "prlimit64"}, {SYS_renameat2, "renameat2"},
+    {SYS_socket, "socket"},
+    {SYS_connect, "connect"},
+    {SYS_bind, "bind"},
+    {SYS_listen, "listen"},
+    {SYS_openat, "openat"},
+    {SYS_clone, "clone"},
+    {SYS_clone3, "clone3"},
+    {SYS_mmap, "mmap"},
+    {SYS_prctl, "prctl"},
+    {SYS_ioctl, "ioctl"},
+    {SYS_fcntl, "fcntl"},
+    {SYS_kill, "kill"},
+    {SYS_tgkill, "tgkill"},
+    {SYS_accept4, "accept4"},
+    {SYS_mount, "mount"},
+    {SYS_unlinkat, "unlinkat"},
+    {SYS_pipe2, "pipe2"},
+    {SYS_chroot, "chroot"},
+    {SYS_mprotect, "mprotect"},
+    {SYS_setsockopt, "setsockopt"},
+    {SYS_unshare, "unshare"},
+    {SYS_statx, "statx"},
+    {SYS_socketpair, "socketpair"},
+    {SYS_newfstatat, "newfstatat"},
+    {SYS_prlimit64, "prlimit64"},
+    {SYS_renameat2, "renameat2"},
 #ifdef __x86_64__
-    {SYS_open, "open"},       {SYS_access, "access"},   {SYS_stat, "stat"},         {SYS_pipe, "pipe"},
+    {SYS_open, "open"},
+    {SYS_access, "access"},
+    {SYS_stat, "stat"},
+    {SYS_pipe, "pipe"},
 #endif
 };
 
@@ -437,7 +483,8 @@ enum err confine_filter_load(const struct confine_policy *policy, enum role role
     const char *what = "attributes";
     int error = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (!error)
-        error = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a binary tree: the hot calls cost as little as the others */
+        error = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE,
+                                 2); /* a binary tree: the hot calls cost as little as the others */
     if (!error)
         error = build(ctx, policy, spool_fd, &what);
     if (!error) {

@@ -28,7 +28,7 @@ struct ruleset {
 
 #define READ_RIGHTS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 /* No devices, sockets, fifos or symbolic links, and never execution. */
-#define WRITE_RIGHTS                                                                                               \
+#define WRITE_RIGHTS                                                                                                \
     (READ_RIGHTS | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
      LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REFER | FS_TRUNCATE)
 /* A nameless file is made with MAKE_REG and opened with the rest. */
@@ -66,15 +66,16 @@ enum err confine_landlock_enter(const struct confine_policy *policy, const struc
     }
     long fd = syscall(SYS_landlock_create_ruleset, &attr, size, 0);
     int error = fd < 0 ? -errno : 0;
-    uint64_t root_rights = policy->calls & CALLS_FILES_WRITE  ? WRITE_RIGHTS
-                           : policy->calls & CALLS_FILES ? READ_RIGHTS
-                                                         : 0;
+    uint64_t root_rights = policy->calls & CALLS_FILES_WRITE ? WRITE_RIGHTS
+                           : policy->calls & CALLS_FILES     ? READ_RIGHTS
+                                                             : 0;
     if (!error && params->root_fd >= 0 && root_rights)
         error = allow_below((int)fd, params->root_fd, root_rights & attr.fs);
     if (!error && params->spool_fd >= 0)
         error = allow_below((int)fd, params->spool_fd, SPOOL_RIGHTS & attr.fs);
     for (size_t i = 0; !error && i < params->dirs_n; i++)
-        error = allow_below((int)fd, params->dirs[i].fd, (params->dirs[i].write ? WRITE_RIGHTS : READ_RIGHTS) & attr.fs);
+        error =
+            allow_below((int)fd, params->dirs[i].fd, (params->dirs[i].write ? WRITE_RIGHTS : READ_RIGHTS) & attr.fs);
     if (!error && syscall(SYS_landlock_restrict_self, (int)fd, 0) != 0)
         error = -errno;
     if (fd >= 0)

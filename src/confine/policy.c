@@ -16,12 +16,13 @@
 /* A spooled message is far smaller; this only ends a runaway. Standard error may be a log file, so not tighter. */
 #define FILE_SIZE_SPOOL (64ull << 30)
 
+/* clang-format off */
 const struct confine_policy confine_policies[ROLE_COUNT] = {
     [ROLE_SUPERVISOR] = {
         .user = CONFINE_UID_KEEP,
         .root = CONFINE_DIR_NONE,
-        .calls = CALLS_BASE | CALLS_FILES_READ | CALLS_FILES_WRITE | CALLS_SPOOL | CALLS_ACCEPT | CALLS_PAIR | CALLS_TCP |
-                 CALLS_UDP | CALLS_LISTEN | CALLS_FORK | CALLS_EXEC | CALLS_RITUAL,
+        .calls = CALLS_BASE | CALLS_FILES_READ | CALLS_FILES_WRITE | CALLS_SPOOL | CALLS_ACCEPT | CALLS_PAIR |
+                 CALLS_TCP | CALLS_UDP | CALLS_LISTEN | CALLS_FORK | CALLS_EXEC | CALLS_RITUAL,
         .caps = CAPS_RITUAL | CAP(KILL) | CAP(NET_BIND_SERVICE) | CAP(CHOWN) | CAP(FOWNER) | CAP(DAC_OVERRIDE) |
                 CAP(SYS_RESOURCE),
         .nofile = NOFILE_SESSIONS,
@@ -114,6 +115,7 @@ const struct confine_policy confine_policies[ROLE_COUNT] = {
         .needs = ACT_SOCKET_TCP | ACT_CONNECT,
     },
 };
+/* clang-format on */
 
 /*
  * The template forks; each child takes the account's directory from a descriptor, becomes its user and confines itself
@@ -132,9 +134,12 @@ const struct confine_policy confine_template_policy = {
 
 const char *confine_level_name(enum confine_level level) {
     switch (level) {
-    case CONFINE_ROOT_LANDLOCK: return "root+landlock";
-    case CONFINE_ROOT: return "root";
-    case CONFINE_USER: return "user";
+    case CONFINE_ROOT_LANDLOCK:
+        return "root+landlock";
+    case CONFINE_ROOT:
+        return "root";
+    case CONFINE_USER:
+        return "user";
     }
     return "?";
 }
@@ -150,14 +155,13 @@ static void put_bits(struct buf *out, const char *title, uint32_t bits, const ch
 void confine_describe(enum role role, struct buf *out) {
     static const char *const users[] = {"unchanged", "service", "account"};
     static const char *const roots[] = {"none", "empty directory", "data directory", "account directory"};
-    static const char *const calls[] = {"base", "files-read", "files-write", "spool", "accept", "pair",
-                                        "tcp",  "udp",        "listen",      "fork",  "exec",   "ritual",
-                                        "sites"};
-    static const char *const acts[] = {"open",     "create",     "outside",     "tmpfile",     "accept",  "pair",
-                                       "tcp",      "udp",        "unix-socket", "connect",     "bind",    "listen",
-                                       "fork",     "exec",       "signal",      "ritual",      "code"};
-    static const char *const fds[] = {"socket", "pipe",           "anon",     "memory", "nameless",
-                                      "file",   "spool-directory", "any-file", "pidfd"};
+    static const char *const calls[] = {"base", "files-read", "files-write", "spool", "accept", "pair", "tcp",
+                                        "udp",  "listen",     "fork",        "exec",  "ritual", "sites"};
+    static const char *const acts[] = {"open", "create", "outside",     "tmpfile", "accept", "pair",
+                                       "tcp",  "udp",    "unix-socket", "connect", "bind",   "listen",
+                                       "fork", "exec",   "signal",      "ritual",  "code"};
+    static const char *const fds[] = {"socket",          "pipe",     "anon", "memory", "nameless", "file",
+                                      "spool-directory", "any-file", "pidfd"};
     if ((unsigned)role >= ROLE_COUNT)
         return;
     const struct confine_policy *p = &confine_policies[role];

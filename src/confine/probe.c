@@ -39,10 +39,10 @@ typedef int act_run(const struct confine_probe_env *env);
 #define REACHED(call) ((call) < 0 && errno == EPERM ? EPERM : 0)
 
 /* An act that is one expression. */
-#define ONE_CALL(name, expression)                               \
-    static int name(const struct confine_probe_env *env) {       \
-        (void)env;                                               \
-        return (expression);                                     \
+#define ONE_CALL(name, expression)                         \
+    static int name(const struct confine_probe_env *env) { \
+        (void)env;                                         \
+        return (expression);                               \
     }
 
 static int opened(int fd) {
@@ -138,7 +138,10 @@ static int act_spool_above(const struct confine_probe_env *env) {
 
 static int act_by_handle(const struct confine_probe_env *env) {
     (void)env;
-    struct { struct file_handle h; unsigned char space[64]; } handle = {.h = {.handle_bytes = 0}};
+    struct {
+        struct file_handle h;
+        unsigned char space[64];
+    } handle = {.h = {.handle_bytes = 0}};
     return REACHED(open_by_handle_at(AT_FDCWD, &handle.h, O_RDONLY));
 }
 
@@ -264,7 +267,8 @@ ONE_CALL(act_setgroups, RESULT(syscall(SYS_setgroups, 0, NULL)))
 static int act_capset(const struct confine_probe_env *env) {
     (void)env;
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {{.effective = ~0u, .permitted = ~0u}, {.effective = ~0u, .permitted = ~0u}};
+    struct __user_cap_data_struct data[2] = {{.effective = ~0u, .permitted = ~0u},
+                                             {.effective = ~0u, .permitted = ~0u}};
     return RESULT(syscall(SYS_capset, &header, data));
 }
 ONE_CALL(act_chroot, REACHED(chroot("/absent")))
@@ -356,7 +360,8 @@ static int act_basics(const struct confine_probe_env *env) {
         return errno;
     int fd = memfd_create("probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     struct stat st;
-    if (fd < 0 || write(fd, "x", 1) != 1 || fstat(fd, &st) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) != 0 || close(fd) != 0)
+    if (fd < 0 || write(fd, "x", 1) != 1 || fstat(fd, &st) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) != 0 ||
+        close(fd) != 0)
         return errno;
     fd = syscall(SYS_getrandom, &p, sizeof(p), 0) == (long)sizeof(p) ? 0 : errno;
     if (fd || prctl(PR_SET_NAME, "probe") != 0)
@@ -369,10 +374,14 @@ static int loop_fd(int which) {
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     switch (which) {
-    case 0: return epoll_create1(EPOLL_CLOEXEC);
-    case 1: return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    case 2: return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    default: return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    case 0:
+        return epoll_create1(EPOLL_CLOEXEC);
+    case 1:
+        return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    case 2:
+        return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    default:
+        return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     }
 }
 
@@ -519,7 +528,9 @@ unsigned confine_probe_count(const struct confine_probe_plan *plan) {
     return n;
 }
 
-const char *confine_probe_name(const struct confine_probe_plan *plan, unsigned index) { return act_at(plan, index)->name; }
+const char *confine_probe_name(const struct confine_probe_plan *plan, unsigned index) {
+    return act_at(plan, index)->name;
+}
 
 bool confine_probe_run(const struct confine_probe_plan *plan, const struct confine_probe_env *env, unsigned index,
                        struct buf *report) {
@@ -528,7 +539,8 @@ bool confine_probe_run(const struct confine_probe_plan *plan, const struct confi
     int error = act->run(env);
     bool good = needed ? error == 0 : error != 0 && !act->kills;
     buf_printf(report, "%s %s: %s, %s%s%s\n", good ? "ok" : "FAILED", act->name, needed ? "needed" : "denied",
-               error ? "refused: " : "worked", error ? strerror(error) : "", !needed && act->kills ? " (should kill)" : "");
+               error ? "refused: " : "worked", error ? strerror(error) : "",
+               !needed && act->kills ? " (should kill)" : "");
     return good;
 }
 
@@ -557,11 +569,11 @@ enum err confine_probe(const struct confine_probe_plan *plan, const struct confi
     return ERR_OK;
 }
 
-#define PROBE_REPORT_MAX 65536 /* a line an act, or the reason of a ritual that failed */
+#define PROBE_REPORT_MAX 65536  /* a line an act, or the reason of a ritual that failed */
 #define PROBE_HARMLESS UINT_MAX /* instead of an index: all whose denial does not kill */
 
-_Noreturn static void probe_child(const struct confine_probe_plan *plan, struct confine_probe_ritual *ritual, unsigned index,
-                                  int out_fd) {
+_Noreturn static void probe_child(const struct confine_probe_plan *plan, struct confine_probe_ritual *ritual,
+                                  unsigned index, int out_fd) {
     struct buf text;
     struct confine_probe_env env = {-1, -1};
     unsigned failed = 1;
@@ -615,8 +627,8 @@ static void put_end(struct buf *report, bool good, const char *name, int status)
                WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-enum err confine_probe_all(const struct confine_probe_plan *plan, struct confine_probe_ritual *ritual, struct buf *report,
-                           unsigned *failed) {
+enum err confine_probe_all(const struct confine_probe_plan *plan, struct confine_probe_ritual *ritual,
+                           struct buf *report, unsigned *failed) {
     unsigned bad = 0, n = confine_probe_count(plan);
     int status = 0;
     TRY(run_child(plan, ritual, PROBE_HARMLESS, report, &status));

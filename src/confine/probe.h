@@ -44,14 +44,16 @@ enum err confine_probe(const struct confine_probe_plan *plan, const struct confi
                        unsigned *failed) MUST_CHECK;
 
 /*
- * Every act: one child for all whose denial does not kill, one more for each of the others: fork, ritual, act. The ritual must call confine_apply() and fill env; it may do the role's
- * whole prepare() before. For a caller that is not confined (`veredus confine-test ROLE`). A ritual that
- * fails counts as a failure of that act, with its text on standard error.
+ * Every act: one child for all whose denial does not kill, one more for each of
+ * the others: fork, ritual, act. The ritual must call confine_apply() and fill
+ * env; it may do the role's whole prepare() before. For a caller that is not
+ * confined (`veredus confine-test ROLE`). A ritual that fails is a failure, and its
+ * text stands in the report.
  */
 struct confine_probe_ritual {
     enum err (*run)(struct confine_probe_ritual *ritual, struct confine_probe_env *env, struct buf *why);
 };
-enum err confine_probe_all(const struct confine_probe_plan *plan, struct confine_probe_ritual *ritual, struct buf *report,
-                           unsigned *failed) MUST_CHECK;
+enum err confine_probe_all(const struct confine_probe_plan *plan, struct confine_probe_ritual *ritual,
+                           struct buf *report, unsigned *failed) MUST_CHECK;
 
 #endif

@@ -8,7 +8,8 @@
 enum err confine_apply_policy(const struct confine_policy *policy, enum role role, const struct confine_params *params,
                               struct buf *why) MUST_CHECK;
 /* Compiles and loads the seccomp filter, and the SIGSYS handler when the policy traps. */
-enum err confine_filter_load(const struct confine_policy *policy, enum role role, int spool_fd, struct buf *why) MUST_CHECK;
+enum err confine_filter_load(const struct confine_policy *policy, enum role role, int spool_fd,
+                             struct buf *why) MUST_CHECK;
 /* Enters a Landlock domain: root_fd (-1: none) by the policy's file groups, spool and dirs beside it. */
 enum err confine_landlock_enter(const struct confine_policy *policy, const struct confine_params *params, int abi,
                                 struct buf *why) MUST_CHECK;
