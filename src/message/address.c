@@ -20,7 +20,9 @@ struct list_builder {
     bool truncated;
 };
 
-static bool is_space(uint8_t c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+static bool is_space(uint8_t c) {
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
 static void add(struct list_builder *b, struct address address) {
     if (b->count == b->cap) {
@@ -191,12 +193,12 @@ static struct view read_comment(struct scan *s, size_t from, size_t to) {
 
 /* Where things are in one entry; `none` when they are not there. */
 struct shape {
-    size_t start, end;    /* the entry, without its "," or ";" */
-    size_t name_end;      /* the first "<" */
-    size_t open, close;   /* "<" and ">" (close is the end of the route-addr when ">" is missing) */
-    size_t colon;         /* a group's ":" before anything else */
-    size_t at_sign;       /* the last "@" outside of "<>" */
-    bool has_text;        /* anything but white space and comments */
+    size_t start, end;  /* the entry, without its "," or ";" */
+    size_t name_end;    /* the first "<" */
+    size_t open, close; /* "<" and ">" (close is the end of the route-addr when ">" is missing) */
+    size_t colon;       /* a group's ":" before anything else */
+    size_t at_sign;     /* the last "@" outside of "<>" */
+    bool has_text;      /* anything but white space and comments */
 };
 
 static struct shape find_shape(struct scan *s, size_t start) {

@@ -135,7 +135,9 @@ static void test_limits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases), cmocka_unit_test(test_first), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_first),
+        cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,14 +23,47 @@ struct charset {
 };
 
 enum charset_id {
-    CS_UTF8, CS_WINDOWS_1252,
-    CS_ISO_8859_2, CS_ISO_8859_3, CS_ISO_8859_4, CS_ISO_8859_5, CS_ISO_8859_6, CS_ISO_8859_7, CS_ISO_8859_8,
-    CS_ISO_8859_9, CS_ISO_8859_10, CS_ISO_8859_11, CS_ISO_8859_13, CS_ISO_8859_14, CS_ISO_8859_15, CS_ISO_8859_16,
-    CS_WINDOWS_1250, CS_WINDOWS_1251, CS_WINDOWS_1253, CS_WINDOWS_1254, CS_WINDOWS_1255, CS_WINDOWS_1256,
-    CS_WINDOWS_1257, CS_WINDOWS_1258, CS_WINDOWS_874,
-    CS_KOI8_R, CS_KOI8_U, CS_IBM866, CS_MACINTOSH,
-    CS_ISO_2022_JP, CS_SHIFT_JIS, CS_EUC_JP, CS_ISO_2022_KR, CS_EUC_KR,
-    CS_GB18030, CS_BIG5, CS_ISO_2022_CN, CS_UTF_7, CS_UTF_16, CS_UTF_16LE, CS_UTF_16BE,
+    CS_UTF8,
+    CS_WINDOWS_1252,
+    CS_ISO_8859_2,
+    CS_ISO_8859_3,
+    CS_ISO_8859_4,
+    CS_ISO_8859_5,
+    CS_ISO_8859_6,
+    CS_ISO_8859_7,
+    CS_ISO_8859_8,
+    CS_ISO_8859_9,
+    CS_ISO_8859_10,
+    CS_ISO_8859_11,
+    CS_ISO_8859_13,
+    CS_ISO_8859_14,
+    CS_ISO_8859_15,
+    CS_ISO_8859_16,
+    CS_WINDOWS_1250,
+    CS_WINDOWS_1251,
+    CS_WINDOWS_1253,
+    CS_WINDOWS_1254,
+    CS_WINDOWS_1255,
+    CS_WINDOWS_1256,
+    CS_WINDOWS_1257,
+    CS_WINDOWS_1258,
+    CS_WINDOWS_874,
+    CS_KOI8_R,
+    CS_KOI8_U,
+    CS_IBM866,
+    CS_MACINTOSH,
+    CS_ISO_2022_JP,
+    CS_SHIFT_JIS,
+    CS_EUC_JP,
+    CS_ISO_2022_KR,
+    CS_EUC_KR,
+    CS_GB18030,
+    CS_BIG5,
+    CS_ISO_2022_CN,
+    CS_UTF_7,
+    CS_UTF_16,
+    CS_UTF_16LE,
+    CS_UTF_16BE,
     CS_COUNT
 };
 _Static_assert(CS_COUNT <= CHARSET_SLOTS, "more charsets than slots");
@@ -210,8 +243,9 @@ bool charset_is_known(const struct charset_table *table, struct view label) {
 static void put_windows_1252(struct view text, struct buf *out) {
     /* The octets 0x80 to 0x9f; 0 where windows-1252 has none. */
     static const uint16_t high[32] = {
-        0x20ac, 0, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0, 0x017d, 0,
-        0, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0, 0x017e, 0x0178,
+        0x20ac, 0,      0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160,
+        0x2039, 0x0152, 0,      0x017d, 0,      0,      0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
+        0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0,      0x017e, 0x0178,
     };
     size_t at = 0;
     while (at < text.n) {

@@ -9,7 +9,9 @@
 
 /* -- Pieces ----------------------------------------------------------------------------------------- */
 
-static uint8_t clean(uint8_t c) { return c < ' ' || c == 127 ? ' ' : c; }
+static uint8_t clean(uint8_t c) {
+    return c < ' ' || c == 127 ? ' ' : c;
+}
 
 static void put_clean(struct buf *buf, struct view v) {
     for (size_t i = 0; i < v.n; i++)

@@ -27,8 +27,8 @@ void compose_put_message_id(struct buf *buf, const uint8_t random[16], struct vi
 enum dsn_action { DSN_FAILED, DSN_DELAYED, DSN_DELIVERED, DSN_RELAYED, DSN_EXPANDED }; /* RFC3464-2.3.3 */
 
 struct dsn_recipient {
-    struct view final;       /* RFC3464-2.3.2 address */
-    struct view original;    /* RFC3464-2.3.1, from ORCPT: "rfc822;a@b" decoded to "a@b"; empty: not known */
+    struct view final;    /* RFC3464-2.3.2 address */
+    struct view original; /* RFC3464-2.3.1, from ORCPT: "rfc822;a@b" decoded to "a@b"; empty: not known */
     enum dsn_action action;
     struct view status;      /* "5.1.1"; empty: 5.0.0, 4.0.0 or 2.0.0 after the action */
     struct view remote_mta;  /* host name; empty: none */
@@ -38,18 +38,18 @@ struct dsn_recipient {
 };
 
 struct dsn {
-    struct view from;          /* postmaster address */
-    struct view to;            /* the envelope sender that gets it */
-    struct view host;          /* our name: Reporting-MTA and Message-ID */
-    struct view envelope_id;   /* RFC3461-4.4 ENVID decoded; empty: none */
-    int64_t arrival_us;        /* 0: not known */
+    struct view from;        /* postmaster address */
+    struct view to;          /* the envelope sender that gets it */
+    struct view host;        /* our name: Reporting-MTA and Message-ID */
+    struct view envelope_id; /* RFC3461-4.4 ENVID decoded; empty: none */
+    int64_t arrival_us;      /* 0: not known */
     int64_t wall_us;
-    uint8_t random[16];        /* for boundary and Message-ID */
+    uint8_t random[16]; /* for boundary and Message-ID */
     const struct dsn_recipient *recipients;
     size_t recipient_count;
-    struct view header;        /* the original's header block; attached as text/rfc822-headers (RFC6522-4) */
-    struct view body;          /* with RET=FULL (RFC3461-4.3) the original's body, else p == NULL: headers only */
-    bool is_utf8;              /* the receiver takes SMTPUTF8: message/global forms of RFC6533 */
+    struct view header; /* the original's header block; attached as text/rfc822-headers (RFC6522-4) */
+    struct view body;   /* with RET=FULL (RFC3461-4.3) the original's body, else p == NULL: headers only */
+    bool is_utf8;       /* the receiver takes SMTPUTF8: message/global forms of RFC6533 */
 };
 
 /* The whole message. When the attached original holds 8-bit octets the parts say so (8bit). Errors are buf's. */

@@ -49,10 +49,17 @@ static void check_text(struct view text, bool is_utf8) {
 }
 
 static void check_dsn(struct view text) {
-    struct dsn_recipient recipient = {.final = view_sub(text, 0, 60), .diagnostic = text, .remote_mta = view_sub(text, 3, 50)};
+    struct dsn_recipient recipient = {
+        .final = view_sub(text, 0, 60), .diagnostic = text, .remote_mta = view_sub(text, 3, 50)};
     struct dsn dsn = {
-        .from = VIEW("a@b"), .to = VIEW("c@d"), .host = VIEW("h"), .recipients = &recipient, .recipient_count = 1,
-        .header = text, .body = text.n % 2 == 0 ? VIEW_NONE : text, .is_utf8 = text.n % 4 > 1,
+        .from = VIEW("a@b"),
+        .to = VIEW("c@d"),
+        .host = VIEW("h"),
+        .recipients = &recipient,
+        .recipient_count = 1,
+        .header = text,
+        .body = text.n % 2 == 0 ? VIEW_NONE : text,
+        .is_utf8 = text.n % 4 > 1,
     };
     struct buf buf;
     buf_init(&buf, 16 * 1024 * 1024);
@@ -72,8 +79,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check_text(text, true);
     check_dsn(text);
     struct buf buf;
-    struct trace_received r = {.helo = view_sub(text, 0, 200), .host = view_sub(text, 5, 200), .by = VIEW("x"),
-                               .tls = view_sub(text, 2, 100), .is_tls = true, .is_esmtp = true,
+    struct trace_received r = {.helo = view_sub(text, 0, 200),
+                               .host = view_sub(text, 5, 200),
+                               .by = VIEW("x"),
+                               .tls = view_sub(text, 2, 100),
+                               .is_tls = true,
+                               .is_esmtp = true,
                                .recipient = view_sub(text, 7, 200)};
     buf_init(&buf, 65536);
     trace_put_received(&buf, &r);

@@ -71,15 +71,18 @@ static void test_protocols(void **state) {
         bool esmtp, lmtp, tls, auth, utf8;
         const char *name;
     } table[] = {
-        {false, false, false, false, false, "SMTP"}, {true, false, false, false, false, "ESMTP"},
-        {true, false, true, false, false, "ESMTPS"}, {true, false, false, true, false, "ESMTPA"},
-        {true, false, true, true, false, "ESMTPSA"}, {false, true, true, true, false, "LMTPSA"},
-        {false, true, false, false, false, "LMTP"},  {true, false, true, true, true, "UTF8SMTPSA"},
+        {false, false, false, false, false, "SMTP"},   {true, false, false, false, false, "ESMTP"},
+        {true, false, true, false, false, "ESMTPS"},   {true, false, false, true, false, "ESMTPA"},
+        {true, false, true, true, false, "ESMTPSA"},   {false, true, true, true, false, "LMTPSA"},
+        {false, true, false, false, false, "LMTP"},    {true, false, true, true, true, "UTF8SMTPSA"},
         {false, true, true, false, true, "UTF8LMTPS"},
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        struct trace_received r = {.is_esmtp = table[i].esmtp, .is_lmtp = table[i].lmtp, .is_tls = table[i].tls,
-                                   .is_authenticated = table[i].auth, .is_utf8 = table[i].utf8};
+        struct trace_received r = {.is_esmtp = table[i].esmtp,
+                                   .is_lmtp = table[i].lmtp,
+                                   .is_tls = table[i].tls,
+                                   .is_authenticated = table[i].auth,
+                                   .is_utf8 = table[i].utf8};
         assert_view(trace_protocol(&r), table[i].name);
     }
 }
@@ -113,13 +116,21 @@ static void test_text_round_trip(void **state) {
     } table[] = {
         {VIEW_INIT("short"), 78},
         {VIEW_INIT(""), 78},
-        {VIEW_INIT("a long subject that has so many words in it that it must be folded over more than one line of the header"), 78},
-        {VIEW_INIT("two  spaces   three    four  in a text that is long enough to be folded somewhere, perhaps even here"), 78},
+        {VIEW_INIT("a long subject that has so many words in it that it must be folded over more than one line of the "
+                   "header"),
+         78},
+        {VIEW_INIT(
+             "two  spaces   three    four  in a text that is long enough to be folded somewhere, perhaps even here"),
+         78},
         {VIEW_INIT("caf\xc3\xa9"), 78},
-        {VIEW_INIT("\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"
-                   "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"), 78},
+        {VIEW_INIT("\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"
+                   "\xe2\x82\xac\xe2\x82\xac"
+                   "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"
+                   "\xe2\x82\xac\xe2\x82\xac"),
+         78},
         {VIEW_INIT("looks =?utf-8?q?like?= a word"), 78},
-        {VIEW_INIT("averyveryveryveryveryveryveryveryveryveryveryveryveryveryveryveryveryveryverylongword and more"), 998},
+        {VIEW_INIT("averyveryveryveryveryveryveryveryveryveryveryveryveryveryveryveryveryveryverylongword and more"),
+         998},
     };
     struct buf buf, back;
     buf_init(&buf, 65536);
@@ -169,8 +180,8 @@ static void test_mailboxes(void **state) {
         {"Joe Doe", "joe@example.org", "joe", "example.org"},
         {"Doe, \"J\\", "joe@example.org", "joe", "example.org"},
         {"J\xc3\xb6rg", "j@x", "j", "x"},
-        {"a very long name of somebody who has many names, and all of them are written here", "long.local.part@example.org",
-         "long.local.part", "example.org"},
+        {"a very long name of somebody who has many names, and all of them are written here",
+         "long.local.part@example.org", "long.local.part", "example.org"},
         {"x", "john doe@example.org", "john doe", "example.org"},
         {"x", "a\"b@example.org", "a\"b", "example.org"},
         {"x@y", "a@b", "a", "b"},
@@ -205,7 +216,8 @@ static const struct dsn_recipient recipients[] = {
      .action = DSN_FAILED,
      .status = VIEW_INIT("5.1.1"),
      .remote_mta = VIEW_INIT("mx.example.net"),
-     .diagnostic = VIEW_INIT("550-5.1.1 no\r\n550 5.1.1 such\0 \xe9 user, and here the text goes on and on for a while, over the line"),
+     .diagnostic = VIEW_INIT(
+         "550-5.1.1 no\r\n550 5.1.1 such\0 \xe9 user, and here the text goes on and on for a while, over the line"),
      .last_attempt_us = WHEN_US},
     {.final = VIEW_INIT("gr\xc3\xbc\xc3\x9f@example.net"), .action = DSN_DELAYED, .retry_until_us = WHEN_US},
 };
@@ -266,7 +278,8 @@ static void test_dsn(void **state) {
             {VIEW_INIT("Action"), "failed"},
             {VIEW_INIT("Status"), "5.1.1"},
             {VIEW_INIT("Remote-MTA"), "dns; mx.example.net"},
-            {VIEW_INIT("Diagnostic-Code"), "smtp; 550-5.1.1 no 550 5.1.1 such ? user, and here the text goes on and on for a while, over the line"},
+            {VIEW_INIT("Diagnostic-Code"),
+             "smtp; 550-5.1.1 no 550 5.1.1 such ? user, and here the text goes on and on for a while, over the line"},
             {VIEW_INIT("Last-Attempt-Date"), "Tue, 24 Nov 2026 21:49:23 +0000"},
         };
         for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
@@ -277,7 +290,8 @@ static void test_dsn(void **state) {
         }
         fields = view_skip(fields, (size_t)view_find(fields, VIEW("\r\n\r\n")) + 4);
         assert_true(header_find(fields, VIEW("Final-Recipient"), &f));
-        assert_view(view_trim(f.value), kind >= 2 ? "utf-8;gr\xc3\xbc\xc3\x9f@example.net" : "utf-8;gr\\x{FC}\\x{DF}@example.net");
+        assert_view(view_trim(f.value),
+                    kind >= 2 ? "utf-8;gr\xc3\xbc\xc3\x9f@example.net" : "utf-8;gr\\x{FC}\\x{DF}@example.net");
         assert_true(header_find(fields, VIEW("Status"), &f));
         assert_view(view_trim(f.value), "4.0.0");
         assert_true(header_find(fields, VIEW("Will-Retry-Until"), &f));

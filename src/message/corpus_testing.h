@@ -35,7 +35,8 @@ static inline bool corpus_read(const char *path, struct buf *out) {
 }
 
 /* Calls fn for every .eml and .raw file below CORPUS_DIR/sub; returns how many there were. name is relative to CORPUS_DIR. */
-static inline size_t corpus_each(const char *sub, void (*fn)(const char *name, struct view bytes, void *arg), void *arg) {
+static inline size_t corpus_each(const char *sub, void (*fn)(const char *name, struct view bytes, void *arg),
+                                 void *arg) {
     char path[1024];
     size_t count = 0;
     snprintf(path, sizeof(path), "%s/%s", CORPUS_DIR, sub);

@@ -26,12 +26,12 @@ static const struct {
     struct view name;
     int minutes;
 } zones[] = {
-    {VIEW_INIT("UT"), 0},      {VIEW_INIT("UTC"), 0},     {VIEW_INIT("GMT"), 0},    {VIEW_INIT("Z"), 0},
-    {VIEW_INIT("EST"), -300},  {VIEW_INIT("EDT"), -240},  {VIEW_INIT("CST"), -360}, {VIEW_INIT("CDT"), -300},
-    {VIEW_INIT("MST"), -420},  {VIEW_INIT("MDT"), -360},  {VIEW_INIT("PST"), -480}, {VIEW_INIT("PDT"), -420},
-    {VIEW_INIT("WET"), 0},     {VIEW_INIT("WEST"), 60},   {VIEW_INIT("BST"), 60},   {VIEW_INIT("CET"), 60},
-    {VIEW_INIT("MET"), 60},    {VIEW_INIT("CEST"), 120},  {VIEW_INIT("MEST"), 120}, {VIEW_INIT("EET"), 120},
-    {VIEW_INIT("EEST"), 180},  {VIEW_INIT("MSK"), 180},   {VIEW_INIT("JST"), 540},  {VIEW_INIT("KST"), 540},
+    {VIEW_INIT("UT"), 0},     {VIEW_INIT("UTC"), 0},    {VIEW_INIT("GMT"), 0},    {VIEW_INIT("Z"), 0},
+    {VIEW_INIT("EST"), -300}, {VIEW_INIT("EDT"), -240}, {VIEW_INIT("CST"), -360}, {VIEW_INIT("CDT"), -300},
+    {VIEW_INIT("MST"), -420}, {VIEW_INIT("MDT"), -360}, {VIEW_INIT("PST"), -480}, {VIEW_INIT("PDT"), -420},
+    {VIEW_INIT("WET"), 0},    {VIEW_INIT("WEST"), 60},  {VIEW_INIT("BST"), 60},   {VIEW_INIT("CET"), 60},
+    {VIEW_INIT("MET"), 60},   {VIEW_INIT("CEST"), 120}, {VIEW_INIT("MEST"), 120}, {VIEW_INIT("EET"), 120},
+    {VIEW_INIT("EEST"), 180}, {VIEW_INIT("MSK"), 180},  {VIEW_INIT("JST"), 540},  {VIEW_INIT("KST"), 540},
 };
 
 static void take_word(struct fields *f, struct view word) {

@@ -26,7 +26,9 @@ static const struct {
                       VIEW_INIT("Your message was delivered to a list, which passes it on.\r\n")},
 };
 
-static bool has_8bit(struct view v) { return !utf8_is_ascii(v); }
+static bool has_8bit(struct view v) {
+    return !utf8_is_ascii(v);
+}
 
 /* The reply of a server as printable ASCII in one line. */
 static void put_diagnostic(struct buf *buf, struct view text) {

@@ -11,7 +11,9 @@ void header_iter_init(struct header_iter *it, struct view header) {
         it->eol = '\r';
 }
 
-static bool is_blank(uint8_t c) { return c == ' ' || c == '\t'; }
+static bool is_blank(uint8_t c) {
+    return c == ' ' || c == '\t';
+}
 
 /* The line at `at`: returns the offset after its end, sets *text to its octets without the line end. */
 static size_t line_at(const struct header_iter *it, size_t at, struct view *text) {

@@ -32,7 +32,9 @@ void message_index_put(struct buf *buf, const struct message *message) {
     }
 }
 
-static size_t entry_count(struct view index) { return (index.n - 1) / MESSAGE_INDEX_ENTRY_SIZE; }
+static size_t entry_count(struct view index) {
+    return (index.n - 1) / MESSAGE_INDEX_ENTRY_SIZE;
+}
 
 /* Entity `number` (from 1), checked against the size of the message. */
 static enum err entry_at(struct view index, size_t number, uint64_t size, struct entry *out) {

@@ -3,9 +3,12 @@
 
 #include <string.h>
 
-static bool is_space(uint8_t c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+static bool is_space(uint8_t c) {
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
-size_t mime_skip_cfws(struct view v, size_t at) {
+size_t mime_skip_cfws(struct view value, size_t at) {
+    struct view v = value;
     while (at < v.n) {
         if (is_space(v.p[at])) {
             at++;
@@ -89,7 +92,8 @@ static bool has_param(const struct mime_params *params, struct view name) {
     return false;
 }
 
-void mime_params_parse(struct arena *arena, struct view v, struct mime_params *out) {
+void mime_params_parse(struct arena *arena, struct view text, struct mime_params *out) {
+    struct view v = text;
     struct mime_param found[MIME_PARAMS_MAX];
     struct mime_params list = {found, 0};
     size_t at = 0;
@@ -154,8 +158,21 @@ static bool is_type_octet(uint8_t c) {
     if (c <= ' ' || c >= 127)
         return false;
     switch (c) {
-    case '(': case ')': case '<': case '>': case '@': case ',': case ';': case ':': case '\\':
-    case '"': case '/': case '[': case ']': case '?': case '=':
+    case '(':
+    case ')':
+    case '<':
+    case '>':
+    case '@':
+    case ',':
+    case ';':
+    case ':':
+    case '\\':
+    case '"':
+    case '/':
+    case '[':
+    case ']':
+    case '?':
+    case '=':
         return false;
     default:
         return true;

@@ -397,7 +397,8 @@ static void parser_line(struct parser *p, size_t offset, struct view line, size_
         p->body_eol = 0;
         if (line.n == 0) {
             end_header(p, next);
-        } else if (offset == f->part->header_offset && !header_line_is_field(line) && !view_starts(line, VIEW("From "))) {
+        } else if (offset == f->part->header_offset && !header_line_is_field(line) &&
+                   !view_starts(line, VIEW("From "))) {
             f->is_suspect = true;
             p->suspect_eol = eol;
         }

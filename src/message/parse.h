@@ -27,49 +27,49 @@
 #include "message/params.h"
 
 /* Over any of these the result gets coarser and `degraded` says so; it never fails. */
-#define MESSAGE_PARTS_MAX 1000              /* parts; later delimiters count as text of the last part */
-#define MESSAGE_DEPTH_MAX 30                /* entities inside each other; the deepest is opaque */
-#define MESSAGE_HEADER_FIELDS_MAX 1000      /* fields of one header looked at for the structure */
-#define MESSAGE_HEADER_MAX (512 * 1024)     /* octets of one header looked at for the structure */
-#define MESSAGE_LANGUAGES_MAX 20            /* languages of one Content-Language */
+#define MESSAGE_PARTS_MAX 1000          /* parts; later delimiters count as text of the last part */
+#define MESSAGE_DEPTH_MAX 30            /* entities inside each other; the deepest is opaque */
+#define MESSAGE_HEADER_FIELDS_MAX 1000  /* fields of one header looked at for the structure */
+#define MESSAGE_HEADER_MAX (512 * 1024) /* octets of one header looked at for the structure */
+#define MESSAGE_LANGUAGES_MAX 20        /* languages of one Content-Language */
 /* An arena budget that holds any structure of ordinary mail; a smaller one only degrades. */
 #define MESSAGE_ARENA_BUDGET (4 * 1024 * 1024)
 
 enum mime_encoding { /* RFC2045-6 */
-    MIME_ENCODING_7BIT,
-    MIME_ENCODING_8BIT,
-    MIME_ENCODING_BINARY,
-    MIME_ENCODING_QUOTED_PRINTABLE,
-    MIME_ENCODING_BASE64,
-    MIME_ENCODING_UNKNOWN, /* encoding_text says which */
+                     MIME_ENCODING_7BIT,
+                     MIME_ENCODING_8BIT,
+                     MIME_ENCODING_BINARY,
+                     MIME_ENCODING_QUOTED_PRINTABLE,
+                     MIME_ENCODING_BASE64,
+                     MIME_ENCODING_UNKNOWN, /* encoding_text says which */
 };
 
 struct mime_part {
-    struct mime_part *parent;      /* the multipart, or the message/rfc822 part whose embedded message this is; NULL: root */
-    struct mime_part *next;        /* next part of the same multipart */
+    struct mime_part *parent; /* the multipart, or the message/rfc822 part whose embedded message this is; NULL: root */
+    struct mime_part *next;   /* next part of the same multipart */
     struct mime_part *first_child; /* of a multipart, never NULL then */
     struct mime_part *last_child;
-    struct mime_part *embedded;    /* of a message/rfc822 or message/global part: the root of the message inside */
+    struct mime_part *embedded; /* of a message/rfc822 or message/global part: the root of the message inside */
     uint32_t child_count;
-    uint32_t depth;                /* 0: the root */
-    bool is_multipart;             /* has at least one child */
-    bool is_message;               /* message/rfc822 or message/global; embedded is set */
-    bool is_root;                  /* of the message or of an embedded message */
-    bool has_type;                 /* a readable Content-Type was there; else type and subtype are the default */
-    bool was_multipart;            /* said multipart/..., but no part was found or a limit made it opaque */
+    uint32_t depth;     /* 0: the root */
+    bool is_multipart;  /* has at least one child */
+    bool is_message;    /* message/rfc822 or message/global; embedded is set */
+    bool is_root;       /* of the message or of an embedded message */
+    bool has_type;      /* a readable Content-Type was there; else type and subtype are the default */
+    bool was_multipart; /* said multipart/..., but no part was found or a limit made it opaque */
 
-    struct view type, subtype;     /* as written; never empty */
+    struct view type, subtype; /* as written; never empty */
     struct mime_params params;
     enum mime_encoding encoding;
-    struct view encoding_text;     /* the token as written; p == NULL when there is no such field */
+    struct view encoding_text; /* the token as written; p == NULL when there is no such field */
     /* Unfolded and trimmed; p == NULL when there is no such field. */
-    struct view id;                /* Content-ID (RFC2045-7) */
-    struct view description;       /* Content-Description (RFC2045-8) */
-    struct view md5;               /* Content-MD5 (RFC1864-2) */
-    struct view location;          /* Content-Location (RFC2557-4.2) */
-    struct view disposition;       /* the token of Content-Disposition (RFC2183-2) */
+    struct view id;          /* Content-ID (RFC2045-7) */
+    struct view description; /* Content-Description (RFC2045-8) */
+    struct view md5;         /* Content-MD5 (RFC1864-2) */
+    struct view location;    /* Content-Location (RFC2557-4.2) */
+    struct view disposition; /* the token of Content-Disposition (RFC2183-2) */
     struct mime_params disposition_params;
-    struct view *languages;        /* Content-Language (RFC3282-2) */
+    struct view *languages; /* Content-Language (RFC3282-2) */
     size_t language_count;
 
     size_t header_offset, header_size; /* with the empty line when there is one */

@@ -105,7 +105,8 @@ static const struct {
      "multipart/mixed(text/plain)", "<one\n--B\n--bb\n --b\n--b-\n--b--x>"},
     {"Content-Type: multipart/mixed; boundary=b\n--b\nContent-Type: text/html\n--b\n\ntwo",
      "multipart/mixed(text/html text/plain)", "<><two>"},
-    {"Content-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: x\n\none\n--b\nContent-Type: text/plain\n\ntwo\n--b--",
+    {"Content-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: x\n\none\n--b\nContent-Type: "
+     "text/plain\n\ntwo\n--b--",
      "multipart/digest(message/rfc822[text/plain] text/plain)", "<one><two>"},
     {"Content-Type: message/rfc822\n\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b--\n",
      "message/rfc822[multipart/mixed(text/plain)]", "<x>"},
@@ -188,11 +189,16 @@ static void test_encodings(void **state) {
         const char *value;
         enum mime_encoding encoding;
     } table[] = {
-        {"7bit", MIME_ENCODING_7BIT},       {"8BIT", MIME_ENCODING_8BIT},
-        {"7-bit", MIME_ENCODING_7BIT},      {"8bits", MIME_ENCODING_8BIT},
-        {"binary", MIME_ENCODING_BINARY},   {"quoted-printable;", MIME_ENCODING_QUOTED_PRINTABLE},
-        {"\"base64\"", MIME_ENCODING_BASE64}, {"quoted printable", MIME_ENCODING_QUOTED_PRINTABLE},
-        {"", MIME_ENCODING_7BIT},           {"x-uuencode", MIME_ENCODING_UNKNOWN},
+        {"7bit", MIME_ENCODING_7BIT},
+        {"8BIT", MIME_ENCODING_8BIT},
+        {"7-bit", MIME_ENCODING_7BIT},
+        {"8bits", MIME_ENCODING_8BIT},
+        {"binary", MIME_ENCODING_BINARY},
+        {"quoted-printable;", MIME_ENCODING_QUOTED_PRINTABLE},
+        {"\"base64\"", MIME_ENCODING_BASE64},
+        {"quoted printable", MIME_ENCODING_QUOTED_PRINTABLE},
+        {"", MIME_ENCODING_7BIT},
+        {"x-uuencode", MIME_ENCODING_UNKNOWN},
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         struct arena *arena = arena_new("test", 65536);
@@ -317,9 +323,9 @@ static void test_small_arena(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_corpus),       cmocka_unit_test(test_prefixes),    cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_fields),       cmocka_unit_test(test_encodings),   cmocka_unit_test(test_parts_limit),
-        cmocka_unit_test(test_depth_limit),  cmocka_unit_test(test_header_limits), cmocka_unit_test(test_small_arena),
+        cmocka_unit_test(test_corpus),      cmocka_unit_test(test_prefixes),      cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_fields),      cmocka_unit_test(test_encodings),     cmocka_unit_test(test_parts_limit),
+        cmocka_unit_test(test_depth_limit), cmocka_unit_test(test_header_limits), cmocka_unit_test(test_small_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,8 +8,8 @@ static void test_base64(void **state) {
     static const struct {
         const char *text, *expected;
     } table[] = {
-        {"", ""},          {"YQ==", "a"},          {"YWI=", "ab"},          {"YWJj", "abc"},     {"YW\r\nJj\r\n", "abc"},
-        {"YQ", "a"},       {"YW!J*j", "abc"},      {"YQ==YWI=", "aab"},     {"Y", ""},           {"====", ""},
+        {"", ""},    {"YQ==", "a"},     {"YWI=", "ab"},      {"YWJj", "abc"}, {"YW\r\nJj\r\n", "abc"},
+        {"YQ", "a"}, {"YW!J*j", "abc"}, {"YQ==YWI=", "aab"}, {"Y", ""},       {"====", ""},
     };
     struct buf out;
     buf_init(&out, 65536);
@@ -63,41 +63,41 @@ static void test_quoted_printable(void **state) {
     buf_fini(&out);
 }
 
-static const char *const message_text =
-    "Subject: =?utf-8?q?Caf=C3=A9?= =?utf-8?q?_au_lait?=\r\n"
-    "From: Someone <one@example.org>\r\n"
-    "Content-Type: multipart/mixed; boundary=b\r\n"
-    "\r\n"
-    "preamble\r\n"
-    "--b\r\n"
-    "Content-Type: text/plain; charset=iso-8859-1\r\n"
-    "Content-Transfer-Encoding: quoted-printable\r\n"
-    "\r\n"
-    "Gr=FC=\r\nsse aus M=DCNCHEN\r\n"
-    "--b\r\n"
-    "Content-Type: text/html; charset=utf-8\r\n"
-    "Content-Transfer-Encoding: base64\r\n"
-    "\r\n"
-    "0J/RgNC40LLQtdGC\r\n"
-    "--b\r\n"
-    "Content-Type: message/rfc822\r\n"
-    "\r\n"
-    "Subject: inner subject\r\n"
-    "\r\n"
-    "inner text\r\n"
-    "--b\r\n"
-    "Content-Type: application/octet-stream; name=invoice.pdf\r\n"
-    "\r\n"
-    "binary needle\r\n"
-    "--b--\r\n";
+static const char *const message_text = "Subject: =?utf-8?q?Caf=C3=A9?= =?utf-8?q?_au_lait?=\r\n"
+                                        "From: Someone <one@example.org>\r\n"
+                                        "Content-Type: multipart/mixed; boundary=b\r\n"
+                                        "\r\n"
+                                        "preamble\r\n"
+                                        "--b\r\n"
+                                        "Content-Type: text/plain; charset=iso-8859-1\r\n"
+                                        "Content-Transfer-Encoding: quoted-printable\r\n"
+                                        "\r\n"
+                                        "Gr=FC=\r\nsse aus M=DCNCHEN\r\n"
+                                        "--b\r\n"
+                                        "Content-Type: text/html; charset=utf-8\r\n"
+                                        "Content-Transfer-Encoding: base64\r\n"
+                                        "\r\n"
+                                        "0J/RgNC40LLQtdGC\r\n"
+                                        "--b\r\n"
+                                        "Content-Type: message/rfc822\r\n"
+                                        "\r\n"
+                                        "Subject: inner subject\r\n"
+                                        "\r\n"
+                                        "inner text\r\n"
+                                        "--b\r\n"
+                                        "Content-Type: application/octet-stream; name=invoice.pdf\r\n"
+                                        "\r\n"
+                                        "binary needle\r\n"
+                                        "--b--\r\n";
 
 static bool find(const struct message *m, const char *name, const char *text) {
     struct buf key, work;
     buf_init(&key, 1000);
     buf_init(&work, 65536);
     search_fold(&key, view_cstr(text));
-    bool found = name == NULL ? search_body(NULL, m, buf_view(&key), &work)
-                              : search_header(NULL, message_part_header(m, m->root), view_cstr(name), buf_view(&key), &work);
+    bool found = name == NULL
+                     ? search_body(NULL, m, buf_view(&key), &work)
+                     : search_header(NULL, message_part_header(m, m->root), view_cstr(name), buf_view(&key), &work);
     buf_fini(&key);
     buf_fini(&work);
     return found;
@@ -132,10 +132,10 @@ static void test_fold(void **state) {
         const char *upper, *lower;
     } table[] = {
         {"ABC[xyz", "abc[xyz"},
-        {"\xc3\x80\xc3\x9e\xc3\x97\xc3\x9f", "\xc3\xa0\xc3\xbe\xc3\x97\xc3\x9f"},             /* Latin-1 */
+        {"\xc3\x80\xc3\x9e\xc3\x97\xc3\x9f", "\xc3\xa0\xc3\xbe\xc3\x97\xc3\x9f"},                 /* Latin-1 */
         {"\xc4\x80\xc4\xb9\xc5\x8a\xc5\xb8\xc5\xbd", "\xc4\x81\xc4\xba\xc5\x8b\xc3\xbf\xc5\xbe"}, /* Extended-A */
-        {"\xce\x91\xce\xa9\xcf\x82", "\xce\xb1\xcf\x89\xcf\x83"},                             /* Greek */
-        {"\xd0\x81\xd0\x90\xd0\xaf", "\xd1\x91\xd0\xb0\xd1\x8f"},                             /* Cyrillic */
+        {"\xce\x91\xce\xa9\xcf\x82", "\xce\xb1\xcf\x89\xcf\x83"},                                 /* Greek */
+        {"\xd0\x81\xd0\x90\xd0\xaf", "\xd1\x91\xd0\xb0\xd1\x8f"},                                 /* Cyrillic */
         {"\xff", "\xef\xbf\xbd"},
     };
     struct buf out, again;
@@ -155,7 +155,9 @@ static void test_fold(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_base64), cmocka_unit_test(test_quoted_printable), cmocka_unit_test(test_search),
+        cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_quoted_printable),
+        cmocka_unit_test(test_search),
         cmocka_unit_test(test_fold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

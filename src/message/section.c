@@ -52,7 +52,8 @@ enum err message_section(const struct message *message, const struct section *se
     case SECTION_TEXT:
         if (inner == NULL)
             return ERR_NOT_FOUND;
-        *out = section->text == SECTION_HEADER ? message_part_header(message, inner) : message_part_body(message, inner);
+        *out =
+            section->text == SECTION_HEADER ? message_part_header(message, inner) : message_part_body(message, inner);
         return ERR_OK;
     case SECTION_HEADER_FIELDS:
     case SECTION_HEADER_FIELDS_NOT:

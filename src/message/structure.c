@@ -53,8 +53,19 @@ void imap_put_nstring(struct buf *buf, struct view text) {
 
 /* -- ENVELOPE --------------------------------------------------------------------------------------- */
 
-enum envelope_field { ENV_DATE, ENV_SUBJECT, ENV_FROM, ENV_SENDER, ENV_REPLY_TO, ENV_TO, ENV_CC, ENV_BCC,
-                      ENV_IN_REPLY_TO, ENV_MESSAGE_ID, ENV_COUNT };
+enum envelope_field {
+    ENV_DATE,
+    ENV_SUBJECT,
+    ENV_FROM,
+    ENV_SENDER,
+    ENV_REPLY_TO,
+    ENV_TO,
+    ENV_CC,
+    ENV_BCC,
+    ENV_IN_REPLY_TO,
+    ENV_MESSAGE_ID,
+    ENV_COUNT
+};
 
 static const struct view envelope_names[ENV_COUNT] = {
     [ENV_DATE] = VIEW_INIT("Date"),
@@ -186,10 +197,8 @@ static void put_params(struct buf *buf, const struct mime_params *params) {
 
 static void put_encoding(struct buf *buf, const struct mime_part *part) {
     static const struct view names[] = {
-        [MIME_ENCODING_7BIT] = VIEW_INIT("7BIT"),
-        [MIME_ENCODING_8BIT] = VIEW_INIT("8BIT"),
-        [MIME_ENCODING_BINARY] = VIEW_INIT("BINARY"),
-        [MIME_ENCODING_QUOTED_PRINTABLE] = VIEW_INIT("QUOTED-PRINTABLE"),
+        [MIME_ENCODING_7BIT] = VIEW_INIT("7BIT"),     [MIME_ENCODING_8BIT] = VIEW_INIT("8BIT"),
+        [MIME_ENCODING_BINARY] = VIEW_INIT("BINARY"), [MIME_ENCODING_QUOTED_PRINTABLE] = VIEW_INIT("QUOTED-PRINTABLE"),
         [MIME_ENCODING_BASE64] = VIEW_INIT("BASE64"),
     };
     imap_put_string(buf, part->encoding == MIME_ENCODING_UNKNOWN ? part->encoding_text : names[part->encoding]);
@@ -222,8 +231,8 @@ static void put_extensions(struct buf *buf, const struct mime_part *part) {
     imap_put_nstring(buf, part->location);
 }
 
-static void put_part(struct buf *buf, struct arena *scratch, const struct message *message, const struct mime_part *part,
-                     bool extensible);
+static void put_part(struct buf *buf, struct arena *scratch, const struct message *message,
+                     const struct mime_part *part, bool extensible);
 
 static void put_multipart(struct buf *buf, struct arena *scratch, const struct message *message,
                           const struct mime_part *part, bool extensible) {
@@ -280,8 +289,8 @@ static void put_single(struct buf *buf, struct arena *scratch, const struct mess
 }
 
 /* Recursion is bounded by MESSAGE_DEPTH_MAX. */
-static void put_part(struct buf *buf, struct arena *scratch, const struct message *message, const struct mime_part *part,
-                     bool extensible) {
+static void put_part(struct buf *buf, struct arena *scratch, const struct message *message,
+                     const struct mime_part *part, bool extensible) {
     buf_put_byte(buf, '(');
     if (part->is_multipart)
         put_multipart(buf, scratch, message, part, extensible);

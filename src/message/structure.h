@@ -32,13 +32,13 @@ void structure_put_body(struct buf *buf, struct arena *scratch, const struct mes
 /* Part numbers in one section specification; more name nothing. */
 #define SECTION_PATH_MAX 64
 
-enum section_text { /* RFC3501-9: section-msgtext, section-text */
-    SECTION_ALL,               /* no text specifier: BODY[], BODY[1.2] */
-    SECTION_HEADER,
-    SECTION_HEADER_FIELDS,
-    SECTION_HEADER_FIELDS_NOT,
-    SECTION_TEXT,
-    SECTION_MIME,              /* needs a path */
+enum section_text {              /* RFC3501-9: section-msgtext, section-text */
+                    SECTION_ALL, /* no text specifier: BODY[], BODY[1.2] */
+                    SECTION_HEADER,
+                    SECTION_HEADER_FIELDS,
+                    SECTION_HEADER_FIELDS_NOT,
+                    SECTION_TEXT,
+                    SECTION_MIME, /* needs a path */
 };
 
 struct section {

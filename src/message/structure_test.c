@@ -51,15 +51,16 @@ static const struct {
     {"Date:\r\nSubject: \r\nFrom: a@b\r\nSender:\r\nReply-To: c@d\r\nTo: \r\nIn-Reply-To:\r\nMessage-ID:\r\n\r\n",
      "(\"\" \"\" ((NIL NIL \"a\" \"b\")) ((NIL NIL \"a\" \"b\")) ((NIL NIL \"c\" \"d\")) NIL NIL NIL \"\" \"\")"},
     {"Subject: =?utf-8?q?caf=C3=A9?=\r\n and\r\n\tmore\r\nTo: team: a@b, C <c@d>;, e@f\r\n\r\n",
-     "(NIL \"=?utf-8?q?caf=C3=A9?= and\tmore\" NIL NIL NIL ((NIL NIL \"team\" NIL)(NIL NIL \"a\" \"b\")(\"C\" NIL \"c\" "
+     "(NIL \"=?utf-8?q?caf=C3=A9?= and\tmore\" NIL NIL NIL ((NIL NIL \"team\" NIL)(NIL NIL \"a\" \"b\")(\"C\" NIL "
+     "\"c\" "
      "\"d\")(NIL NIL NIL NIL)(NIL NIL \"e\" \"f\")) NIL NIL NIL NIL)"},
     /* Repeated fields: the first, except destinations, which are joined. */
     {"Subject: one\nSubject: two\nFrom: a@b\nFrom: c@d\nTo: e@f\nTo: g@h\n\n",
      "(NIL \"one\" ((NIL NIL \"a\" \"b\")) ((NIL NIL \"a\" \"b\")) ((NIL NIL \"a\" \"b\")) ((NIL NIL \"e\" \"f\")"
      "(NIL NIL \"g\" \"h\")) NIL NIL NIL NIL)"},
-    {"From: <@x,@y:a@b>\nSubject: 8bit \xe9\n\n",
-     "(NIL {6}\r\n8bit \xe9 ((NIL \"@x,@y\" \"a\" \"b\")) ((NIL \"@x,@y\" \"a\" \"b\")) ((NIL \"@x,@y\" \"a\" \"b\")) NIL "
-     "NIL NIL NIL NIL)"},
+    {"From: <@x,@y:a@b>\nSubject: 8bit \xe9\n\n", "(NIL {6}\r\n8bit \xe9 ((NIL \"@x,@y\" \"a\" \"b\")) ((NIL \"@x,@y\" "
+                                                  "\"a\" \"b\")) ((NIL \"@x,@y\" \"a\" \"b\")) NIL "
+                                                  "NIL NIL NIL NIL)"},
 };
 
 static void test_envelopes(void **state) {
@@ -85,44 +86,43 @@ static void test_envelopes(void **state) {
     buf_fini(&buf);
 }
 
-static const char *const nested =
-    "From: user@domain.org\r\n"
-    "Date: Sat, 24 Mar 2007 23:00:00 +0200\r\n"
-    "Mime-Version: 1.0\r\n"
-    "Content-Type: multipart/mixed; boundary=\"foo bar\"\r\n"
-    "\r\n"
-    "Root MIME prologue\r\n"
-    "\r\n"
-    "--foo bar\r\n"
-    "Content-Type: text/x-myown; charset=us-ascii\r\n"
-    "\r\n"
-    "hello\r\n"
-    "\r\n"
-    "--foo bar\r\n"
-    "Content-Type: message/rfc822\r\n"
-    "\r\n"
-    "From: sub@domain.org\r\n"
-    "Subject: submsg\r\n"
-    "Content-Type: multipart/alternative; boundary=\"sub1\"\r\n"
-    "\r\n"
-    "Sub MIME prologue\r\n"
-    "--sub1\r\n"
-    "Content-Type: text/html\r\n"
-    "Content-Transfer-Encoding: 8bit\r\n"
-    "Content-Disposition: inline; filename=x.html\r\n"
-    "Content-Language: en, de\r\n"
-    "\r\n"
-    "<p>Hello world</p>\r\n"
-    "\r\n"
-    "--sub1\r\n"
-    "\r\n"
-    "Hello another world\r\n"
-    "\r\n"
-    "--sub1--\r\n"
-    "Sub MIME epilogue\r\n"
-    "\r\n"
-    "--foo bar--\r\n"
-    "Root MIME epilogue\r\n";
+static const char *const nested = "From: user@domain.org\r\n"
+                                  "Date: Sat, 24 Mar 2007 23:00:00 +0200\r\n"
+                                  "Mime-Version: 1.0\r\n"
+                                  "Content-Type: multipart/mixed; boundary=\"foo bar\"\r\n"
+                                  "\r\n"
+                                  "Root MIME prologue\r\n"
+                                  "\r\n"
+                                  "--foo bar\r\n"
+                                  "Content-Type: text/x-myown; charset=us-ascii\r\n"
+                                  "\r\n"
+                                  "hello\r\n"
+                                  "\r\n"
+                                  "--foo bar\r\n"
+                                  "Content-Type: message/rfc822\r\n"
+                                  "\r\n"
+                                  "From: sub@domain.org\r\n"
+                                  "Subject: submsg\r\n"
+                                  "Content-Type: multipart/alternative; boundary=\"sub1\"\r\n"
+                                  "\r\n"
+                                  "Sub MIME prologue\r\n"
+                                  "--sub1\r\n"
+                                  "Content-Type: text/html\r\n"
+                                  "Content-Transfer-Encoding: 8bit\r\n"
+                                  "Content-Disposition: inline; filename=x.html\r\n"
+                                  "Content-Language: en, de\r\n"
+                                  "\r\n"
+                                  "<p>Hello world</p>\r\n"
+                                  "\r\n"
+                                  "--sub1\r\n"
+                                  "\r\n"
+                                  "Hello another world\r\n"
+                                  "\r\n"
+                                  "--sub1--\r\n"
+                                  "Sub MIME epilogue\r\n"
+                                  "\r\n"
+                                  "--foo bar--\r\n"
+                                  "Root MIME epilogue\r\n";
 
 static void test_bodystructure(void **state) {
     (void)state;
@@ -132,22 +132,24 @@ static void test_bodystructure(void **state) {
     buf_init(&buf, 65536);
     assert_int_equal(message_parse(arena, view_cstr(nested), &m), ERR_OK);
     structure_put_body(&buf, arena, &m, true);
-    assert_view(buf_view(&buf),
-                "((\"text\" \"x-myown\" (\"charset\" \"us-ascii\") NIL NIL \"7BIT\" 7 1 NIL NIL NIL NIL)"
-                "(\"message\" \"rfc822\" NIL NIL NIL \"7BIT\" 338 (NIL \"submsg\" ((NIL NIL \"sub\" \"domain.org\")) "
-                "((NIL NIL \"sub\" \"domain.org\")) ((NIL NIL \"sub\" \"domain.org\")) NIL NIL NIL NIL NIL) "
-                "((\"text\" \"html\" NIL NIL NIL \"8BIT\" 20 1 NIL (\"inline\" (\"filename\" \"x.html\")) (\"en\" \"de\") NIL)"
-                "(\"text\" \"plain\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 21 1 NIL NIL NIL NIL) "
-                "\"alternative\" (\"boundary\" \"sub1\") NIL NIL NIL) 19 NIL NIL NIL NIL) "
-                "\"mixed\" (\"boundary\" \"foo bar\") NIL NIL NIL)");
+    assert_view(
+        buf_view(&buf),
+        "((\"text\" \"x-myown\" (\"charset\" \"us-ascii\") NIL NIL \"7BIT\" 7 1 NIL NIL NIL NIL)"
+        "(\"message\" \"rfc822\" NIL NIL NIL \"7BIT\" 338 (NIL \"submsg\" ((NIL NIL \"sub\" \"domain.org\")) "
+        "((NIL NIL \"sub\" \"domain.org\")) ((NIL NIL \"sub\" \"domain.org\")) NIL NIL NIL NIL NIL) "
+        "((\"text\" \"html\" NIL NIL NIL \"8BIT\" 20 1 NIL (\"inline\" (\"filename\" \"x.html\")) (\"en\" \"de\") NIL)"
+        "(\"text\" \"plain\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 21 1 NIL NIL NIL NIL) "
+        "\"alternative\" (\"boundary\" \"sub1\") NIL NIL NIL) 19 NIL NIL NIL NIL) "
+        "\"mixed\" (\"boundary\" \"foo bar\") NIL NIL NIL)");
     buf_clear(&buf);
     structure_put_body(&buf, arena, &m, false);
-    assert_view(buf_view(&buf),
-                "((\"text\" \"x-myown\" (\"charset\" \"us-ascii\") NIL NIL \"7BIT\" 7 1)"
-                "(\"message\" \"rfc822\" NIL NIL NIL \"7BIT\" 338 (NIL \"submsg\" ((NIL NIL \"sub\" \"domain.org\")) "
-                "((NIL NIL \"sub\" \"domain.org\")) ((NIL NIL \"sub\" \"domain.org\")) NIL NIL NIL NIL NIL) "
-                "((\"text\" \"html\" NIL NIL NIL \"8BIT\" 20 1)"
-                "(\"text\" \"plain\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 21 1) \"alternative\") 19) \"mixed\")");
+    assert_view(
+        buf_view(&buf),
+        "((\"text\" \"x-myown\" (\"charset\" \"us-ascii\") NIL NIL \"7BIT\" 7 1)"
+        "(\"message\" \"rfc822\" NIL NIL NIL \"7BIT\" 338 (NIL \"submsg\" ((NIL NIL \"sub\" \"domain.org\")) "
+        "((NIL NIL \"sub\" \"domain.org\")) ((NIL NIL \"sub\" \"domain.org\")) NIL NIL NIL NIL NIL) "
+        "((\"text\" \"html\" NIL NIL NIL \"8BIT\" 20 1)"
+        "(\"text\" \"plain\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 21 1) \"alternative\") 19) \"mixed\")");
     buf_fini(&buf);
     arena_free(arena);
 }
@@ -162,7 +164,8 @@ static void test_sections(void **state) {
         {"1.MIME", "Content-Type: text/x-myown; charset=us-ascii\r\n\r\n"},
         {"1.1", NULL},
         {"1.TEXT", NULL},
-        {"2.HEADER", "From: sub@domain.org\r\nSubject: submsg\r\nContent-Type: multipart/alternative; boundary=\"sub1\"\r\n\r\n"},
+        {"2.HEADER",
+         "From: sub@domain.org\r\nSubject: submsg\r\nContent-Type: multipart/alternative; boundary=\"sub1\"\r\n\r\n"},
         {"2.mime", "Content-Type: message/rfc822\r\n\r\n"},
         {"2.1", "<p>Hello world</p>\r\n"},
         {"2.2", "Hello another world\r\n"},
@@ -235,11 +238,21 @@ static void test_section_syntax(void **state) {
         size_t depth;
         enum section_text kind;
     } table[] = {
-        {"", ERR_OK, 0, SECTION_ALL},       {"1", ERR_OK, 1, SECTION_ALL},        {"1.22.3", ERR_OK, 3, SECTION_ALL},
-        {"header", ERR_OK, 0, SECTION_HEADER}, {"4.TEXT", ERR_OK, 1, SECTION_TEXT}, {"1.2.MIME", ERR_OK, 2, SECTION_MIME},
-        {"MIME", ERR_SYNTAX, 0, 0},         {"0", ERR_SYNTAX, 0, 0},              {"1.", ERR_SYNTAX, 0, 0},
-        {"1.0", ERR_SYNTAX, 0, 0},          {"1TEXT", ERR_SYNTAX, 0, 0},          {".TEXT", ERR_SYNTAX, 0, 0},
-        {"1..2", ERR_SYNTAX, 0, 0},         {"BODY", ERR_SYNTAX, 0, 0},           {"99999999999", ERR_LIMIT, 0, 0},
+        {"", ERR_OK, 0, SECTION_ALL},
+        {"1", ERR_OK, 1, SECTION_ALL},
+        {"1.22.3", ERR_OK, 3, SECTION_ALL},
+        {"header", ERR_OK, 0, SECTION_HEADER},
+        {"4.TEXT", ERR_OK, 1, SECTION_TEXT},
+        {"1.2.MIME", ERR_OK, 2, SECTION_MIME},
+        {"MIME", ERR_SYNTAX, 0, 0},
+        {"0", ERR_SYNTAX, 0, 0},
+        {"1.", ERR_SYNTAX, 0, 0},
+        {"1.0", ERR_SYNTAX, 0, 0},
+        {"1TEXT", ERR_SYNTAX, 0, 0},
+        {".TEXT", ERR_SYNTAX, 0, 0},
+        {"1..2", ERR_SYNTAX, 0, 0},
+        {"BODY", ERR_SYNTAX, 0, 0},
+        {"99999999999", ERR_LIMIT, 0, 0},
     };
     struct section s;
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
@@ -282,8 +295,8 @@ static void test_damaged_index(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_strings),  cmocka_unit_test(test_envelopes),   cmocka_unit_test(test_bodystructure),
-        cmocka_unit_test(test_sections), cmocka_unit_test(test_single_part), cmocka_unit_test(test_section_syntax),
+        cmocka_unit_test(test_strings),       cmocka_unit_test(test_envelopes),   cmocka_unit_test(test_bodystructure),
+        cmocka_unit_test(test_sections),      cmocka_unit_test(test_single_part), cmocka_unit_test(test_section_syntax),
         cmocka_unit_test(test_damaged_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@
 #include "base/reader.h"
 
 static inline bool check_string(struct reader *r, struct view *out) {
-    struct view text = VIEW("");
+    struct view text;
     if (reader_accept(r, '"')) {
         size_t from = r->at;
         for (;;) {
@@ -40,14 +40,18 @@ static inline bool check_string(struct reader *r, struct view *out) {
     return reader_err(r) == ERR_OK;
 }
 
-static inline bool check_nstring(struct reader *r) { return reader_accept_view(r, VIEW("NIL")) || check_string(r, NULL); }
+static inline bool check_nstring(struct reader *r) {
+    return reader_accept_view(r, VIEW("NIL")) || check_string(r, NULL);
+}
 
 static inline bool check_number(struct reader *r) {
     reader_u64(r, UINT32_MAX);
     return reader_err(r) == ERR_OK;
 }
 
-static inline bool check_sp(struct reader *r) { return reader_expect(r, ' '); }
+static inline bool check_sp(struct reader *r) {
+    return reader_expect(r, ' ');
+}
 
 static inline bool check_envelope(struct reader *r) {
     if (!reader_expect(r, '(') || !check_nstring(r) || !check_sp(r) || !check_nstring(r))
@@ -84,7 +88,8 @@ static inline bool check_params(struct reader *r) {
 
 static inline bool check_extensions(struct reader *r) {
     if (!reader_accept_view(r, VIEW("NIL"))) {
-        if (!reader_expect(r, '(') || !check_string(r, NULL) || !check_sp(r) || !check_params(r) || !reader_expect(r, ')'))
+        if (!reader_expect(r, '(') || !check_string(r, NULL) || !check_sp(r) || !check_params(r) ||
+            !reader_expect(r, ')'))
             return false;
     }
     if (!check_sp(r))
@@ -119,8 +124,8 @@ static inline bool check_body(struct reader *r, bool extensible) {
     }
     struct view type, subtype;
     if (!check_string(r, &type) || !check_sp(r) || !check_string(r, &subtype) || !check_sp(r) || !check_params(r) ||
-        !check_sp(r) || !check_nstring(r) || !check_sp(r) || !check_nstring(r) || !check_sp(r) || !check_string(r, NULL) ||
-        !check_sp(r) || !check_number(r))
+        !check_sp(r) || !check_nstring(r) || !check_sp(r) || !check_nstring(r) || !check_sp(r) ||
+        !check_string(r, NULL) || !check_sp(r) || !check_number(r))
         return false;
     bool is_message = view_eq_nocase(type, VIEW("message")) && view_eq_nocase(subtype, VIEW("rfc822"));
     if (view_eq_nocase(type, VIEW("multipart")))
@@ -165,7 +170,8 @@ static inline const char *check_tree(const struct message *m) {
             const struct mime_part *mother = p->parent;
             if (p->header_offset < mother->body_offset || end > mother->body_offset + mother->body_size)
                 return "a part reaches out of its parent";
-            if (p->is_root && (p->header_offset != mother->body_offset || end != mother->body_offset + mother->body_size))
+            if (p->is_root &&
+                (p->header_offset != mother->body_offset || end != mother->body_offset + mother->body_size))
                 return "an embedded message is not all of its part's body";
         } else if (p->header_offset != 0 || end != m->bytes.n) {
             return "the root is not the whole message";
@@ -185,8 +191,8 @@ static inline bool is_inside(struct view inner, struct view outer) {
 }
 
 /* The index must say of a section what the tree says of it. */
-static inline const char *check_range(const struct message *m, const struct section *section, struct view index, enum err err,
-                                      struct view got) {
+static inline const char *check_range(const struct message *m, const struct section *section, struct view index,
+                                      enum err err, struct view got) {
     struct message_range range = {0, 0, false};
     enum err index_err = message_index_section(index, m->bytes.n, section, &range);
     if (index_err != err)
@@ -204,8 +210,8 @@ static inline const char *check_range(const struct message *m, const struct sect
 /* All sections of the parts below `container`, whose path is in section. */
 static inline const char *check_sections(const struct message *m, const struct mime_part *container,
                                          struct section *section, struct view index, struct buf *built) {
-    static const enum section_text texts[] = {SECTION_ALL, SECTION_HEADER, SECTION_TEXT, SECTION_MIME,
-                                              SECTION_HEADER_FIELDS, SECTION_HEADER_FIELDS_NOT};
+    static const enum section_text texts[] = {SECTION_ALL,  SECTION_HEADER,        SECTION_TEXT,
+                                              SECTION_MIME, SECTION_HEADER_FIELDS, SECTION_HEADER_FIELDS_NOT};
     static const struct view names[] = {VIEW_INIT("Subject"), VIEW_INIT("x-none")};
     uint32_t n = 1;
     for (const struct mime_part *p = container->is_multipart ? container->first_child : container; p != NULL; n++) {

@@ -128,7 +128,9 @@ void thread_references(struct arena *arena, struct view header, struct thread_id
 
 /* -- Base subject --------------------------------------------------------------------------------- */
 
-static bool is_wsp(uint8_t c) { return c == ' ' || c == '\t'; }
+static bool is_wsp(uint8_t c) {
+    return c == ' ' || c == '\t';
+}
 
 /* RFC5256-5: subj-blob = "[" *BLOBCHAR "]" *WSP. Octets it takes at the start of s, or 0. */
 static size_t blob_length(struct view s) {
@@ -256,7 +258,9 @@ static uint64_t hash_kind(const uint8_t key[16], uint8_t kind, struct view text,
     return hash;
 }
 
-uint64_t thread_id_key(const uint8_t key[16], struct view id) { return hash_kind(key, 'i', id, false); }
+uint64_t thread_id_key(const uint8_t key[16], struct view id) {
+    return hash_kind(key, 'i', id, false);
+}
 
 uint64_t thread_subject_key(const uint8_t key[16], struct view base_subject) {
     return hash_kind(key, 's', base_subject, true);

@@ -143,7 +143,9 @@ static void test_keys(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_subjects), cmocka_unit_test(test_ids), cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_subjects),
+        cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_headers),
         cmocka_unit_test(test_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,15 +16,15 @@
 #define TRACE_HOPS_MAX 100
 
 struct trace_received {
-    struct view helo;      /* argument of HELO, EHLO or LHLO */
-    struct view host;      /* verified reverse name; empty: unknown */
-    struct view address;   /* textual IP address, without brackets; empty: local submission without a network */
-    struct view by;        /* our host name */
+    struct view helo;    /* argument of HELO, EHLO or LHLO */
+    struct view host;    /* verified reverse name; empty: unknown */
+    struct view address; /* textual IP address, without brackets; empty: local submission without a network */
+    struct view by;      /* our host name */
     bool is_esmtp, is_lmtp;
     bool is_tls, is_authenticated, is_utf8; /* RFC3848 and RFC6531-4.3 keywords */
-    struct view tls;       /* "TLSv1.3 TLS_AES_128_GCM_SHA256", for a comment; may be empty */
-    struct view id;        /* our name of the transaction or delivery; may be empty */
-    struct view recipient; /* "for" clause; empty unless there is exactly one (RFC5321-7.2) */
+    struct view tls;                        /* "TLSv1.3 TLS_AES_128_GCM_SHA256", for a comment; may be empty */
+    struct view id;                         /* our name of the transaction or delivery; may be empty */
+    struct view recipient;                  /* "for" clause; empty unless there is exactly one (RFC5321-7.2) */
     int64_t wall_us;
 };
 

@@ -7,7 +7,9 @@
 
 #include <string.h>
 
-static bool is_space(uint8_t c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+static bool is_space(uint8_t c) {
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
 static int hex_value(uint8_t c) {
     if (ascii_is_digit(c))

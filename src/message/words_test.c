@@ -143,8 +143,8 @@ static const struct {
     {"URL*0=\"ftp://\"; URL*1=\"cs.utk.edu/pub/moore/bulk-mailer/bulk-mailer.tar\"", "url",
      "ftp://cs.utk.edu/pub/moore/bulk-mailer/bulk-mailer.tar"},
     {"title*=us-ascii'en-us'This%20is%20%2A%2A%2Afun%2A%2A%2A", "title", "This is ***fun***"},
-    {"title*0*=us-ascii'en'This%20is%20even%20more%20; title*1*=%2A%2A%2Afun%2A%2A%2A%20; title*2=\"isn't it!\"", "title",
-     "This is even more ***fun*** isn't it!"},
+    {"title*0*=us-ascii'en'This%20is%20even%20more%20; title*1*=%2A%2A%2Afun%2A%2A%2A%20; title*2=\"isn't it!\"",
+     "title", "This is even more ***fun*** isn't it!"},
     {"filename*1=b; filename*0=a", "filename", "ab"},
     {"filename*0=a; filename*2=c", "filename", "a"},
     {"filename=plain; filename*=utf-8''caf%C3%A9", "filename", "caf\xc3\xa9"},
@@ -176,7 +176,9 @@ static void test_params(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words), cmocka_unit_test(test_charsets), cmocka_unit_test(test_params),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_charsets),
+        cmocka_unit_test(test_params),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
