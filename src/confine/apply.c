@@ -219,14 +219,26 @@ static enum err check_params(const struct confine_policy *policy, const struct c
     return ERR_OK;
 }
 
+/* Layers apply to a thread, not to its process: a second thread would stay free. */
+static enum err check_alone(struct buf *why) {
+    struct stat st;
+    /* Only legal, and without effect, in a process of one thread. */
+    if (unshare(CLONE_THREAD) == 0)
+        return ERR_OK;
+    if (errno == EINVAL)
+        return mistaken(why, "the process has more than one thread");
+    /* Some containers forbid unshare as a whole; then a folder of threads has links ".", ".." and one. */
+    if (stat("/proc/self/task", &st) != 0)
+        return denied(why, "see whether the process has one thread");
+    return st.st_nlink == 3 ? ERR_OK : mistaken(why, "the process has more than one thread");
+}
+
 enum err confine_apply_policy(const struct confine_policy *policy, enum role role, const struct confine_params *params,
                               struct buf *why) {
     bool is_root = params->level != CONFINE_USER;
     bool changes_user = is_root && policy->user != CONFINE_UID_KEEP;
     TRY(check_params(policy, params, why));
-    /* Only legal, and without effect, in a process of one thread: layers apply to threads, not processes. */
-    if (unshare(CLONE_THREAD) != 0)
-        return mistaken(why, "the process has more than one thread");
+    TRY(check_alone(why));
     /* Asked now: what follows may hide it. */
     int abi = confine_landlock_abi();
     if (params->level == CONFINE_ROOT_LANDLOCK && policy->landlock && abi == 0) {

@@ -34,8 +34,8 @@ static struct view status_field(struct view status, const char *name) {
     return VIEW_NONE;
 }
 
-static bool read_status(int proc_fd, struct buf *out) {
-    int fd = openat(proc_fd, "status", O_RDONLY | O_CLOEXEC);
+static bool read_file(int proc_fd, const char *name, struct buf *out) {
+    int fd = openat(proc_fd, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
     ssize_t n = 1;
@@ -75,7 +75,7 @@ static void check_status(struct check *check, const struct confine_policy *polic
                          const struct confine_params *params) {
     struct buf status;
     buf_init(&status, STATUS_MAX);
-    if (!read_status(check->proc_fd, &status)) {
+    if (!read_file(check->proc_fd, "status", &status)) {
         verdict(check, false, "status is readable");
         buf_fini(&status);
         return;
@@ -98,6 +98,33 @@ static void check_status(struct check *check, const struct confine_policy *polic
         verdict(check, status_field(all, "Groups").n == 0, "no supplementary groups");
     }
     buf_fini(&status);
+}
+
+/* "Max core file size        0                    0                    bytes": soft and hard are 0. */
+static bool limit_is_zero(struct view limits, struct view name) {
+    struct view line, soft, hard, rest = limits;
+    while (rest.n) {
+        (void)view_split(rest, '\n', &line, &rest);
+        if (!view_starts(line, name))
+            continue;
+        (void)view_split(view_trim(view_skip(line, name.n)), ' ', &soft, &hard);
+        (void)view_split(view_trim(hard), ' ', &hard, &line);
+        return view_eq(soft, VIEW("0")) && view_eq(hard, VIEW("0"));
+    }
+    return false;
+}
+
+static void check_limits(struct check *check, const struct confine_policy *policy) {
+    struct buf limits;
+    buf_init(&limits, STATUS_MAX);
+    if (!read_file(check->proc_fd, "limits", &limits)) {
+        buf_put_str(check->report, "unseen limits\n");
+    } else {
+        verdict(check, limit_is_zero(buf_view(&limits), VIEW("Max core file size")), "no core files");
+        if (!policy->forks)
+            verdict(check, limit_is_zero(buf_view(&limits), VIEW("Max processes")), "no processes");
+    }
+    buf_fini(&limits);
 }
 
 static void check_root(struct check *check, const struct confine_policy *policy, const struct confine_params *params,
@@ -190,6 +217,7 @@ enum err confine_check_proc(pid_t pid, enum role role, const struct confine_para
     BUG_IF((unsigned)role >= ROLE_COUNT);
     const struct confine_policy *policy = params->is_template ? &confine_template_policy : &confine_policies[role];
     check_status(&check, policy, params);
+    check_limits(&check, policy);
     check_root(&check, policy, params, root_path);
     check_fds(&check, policy, root_path);
     (void)close(check.proc_fd);

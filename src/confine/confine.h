@@ -110,15 +110,15 @@ enum confine_acts {
 struct confine_policy {
     enum confine_user user;
     enum confine_root root;
-    uint32_t calls;  /* enum confine_calls */
-    bool traps;      /* denied calls: true = line on descriptor 2, false = the kernel's audit log (children inherit) */
-    bool landlock;   /* gets a Landlock domain where the level has it */
-    uint64_t caps;   /* capabilities kept, as a mask; 0 for every role with an own user */
-    uint64_t nofile; /* descriptors at most */
-    bool forks;      /* false: RLIMIT_NPROC 0 */
-    uint64_t file_size; /* RLIMIT_FSIZE in octets, 0 = none */
+    uint32_t calls;     /* enum confine_calls */
     uint32_t fds;       /* enum confine_fds: may be open in the live process */
     uint32_t needs;     /* enum confine_acts: proven to work; all other acts are proven to be denied */
+    bool traps;         /* denied calls: true = line on descriptor 2, false = kernel's audit log (children inherit) */
+    bool landlock;      /* gets a Landlock domain where the level has it */
+    bool forks;         /* false: RLIMIT_NPROC 0 */
+    uint64_t caps;      /* capabilities kept, as a mask; 0 for every role with an own user */
+    uint64_t nofile;    /* descriptors at most */
+    uint64_t file_size; /* RLIMIT_FSIZE in octets, 0 = none */
 };
 extern const struct confine_policy confine_policies[ROLE_COUNT];
 /* The warm parent of mailbox processes: as root it keeps what its children need to become another user. */

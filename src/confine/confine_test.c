@@ -521,15 +521,14 @@ static struct confine_params params_of(const struct house *house) {
         .level = house->level, .uid = TEST_UID, .gid = TEST_UID, .root_fd = -1, .spool_fd = -1};
 }
 
-static void test_live_process(void **state) {
-    (void)state;
-    need(CONFINE_ROOT);
+static unsigned check_live(enum confine_level level) {
+    unsigned all = 0;
     for (unsigned role = 0; role < ROLE_COUNT; role++) {
         struct house house;
         struct buf report;
         char text[256];
         unsigned failed = UINT_MAX;
-        house_init(&house, (enum role)role, confine_level_detect(), false);
+        house_init(&house, (enum role)role, level, false);
         struct child child = start(&house, NULL);
         (void)read_until(&child, "confined", text, sizeof(text));
         struct confine_params params = params_of(&house);
@@ -538,11 +537,23 @@ static void test_live_process(void **state) {
                          ERR_OK);
         if (failed)
             print_message("%s:\n%.*s", role_name((enum role)role), VIEW_FMT(buf_view(&report)));
-        assert_int_equal(failed, 0);
+        all += failed;
         finish(&child);
         house_fini(&house);
         buf_fini(&report);
     }
+    return all;
+}
+
+static unsigned run_live_user(void) {
+    return check_live(CONFINE_USER);
+}
+
+static void test_live_process(void **state) {
+    (void)state;
+    assert_int_equal(as_user(run_live_user), 0);
+    for (unsigned level = confine_level_detect(); level < CONFINE_USER; level++)
+        assert_int_equal(check_live((enum confine_level)level), 0);
 }
 
 /* A process that is not confined, with a file of the machine open: everything about it is wrong. */
@@ -558,10 +569,14 @@ static void test_live_process_can_fail(void **state) {
     struct confine_params params = params_of(&house);
     buf_init(&report, REPORT_MAX);
     assert_int_equal(confine_check_proc(getpid(), ROLE_MAILBOX, &params, house.root_path, &report, &failed), ERR_OK);
-    static const char *const lines[] = {
-        "FAILED seccomp filter",  "FAILED no_new_privs",       "FAILED uid",
-        "FAILED no capabilities", "FAILED empty bounding set", "FAILED its root directory is not the machine's",
-        ": /etc/passwd"};
+    static const char *const lines[] = {"FAILED seccomp filter",
+                                        "FAILED no_new_privs",
+                                        "FAILED uid",
+                                        "FAILED no capabilities",
+                                        "FAILED empty bounding set",
+                                        "FAILED no processes",
+                                        "FAILED its root directory is not the machine's",
+                                        ": /etc/passwd"};
     for (size_t i = 0; i < ARRAY_LEN(lines); i++)
         assert_true(report_has(&report, lines[i]));
     assert_true(failed >= ARRAY_LEN(lines));

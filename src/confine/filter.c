@@ -41,23 +41,23 @@ struct condition {
 #define CONDITIONS_MAX 3
 struct rule {
     uint32_t groups;
-    const char *name;
     uint8_t n;
+    const char *name;
     struct condition when[CONDITIONS_MAX];
 };
 
 /* clang-format off */
 #define INT_MASK 0xffffffffull
-#define ALLOW(group, call) {CALLS_##group, call, 0, {{0, 0, 0, 0}}}
-#define ALLOW_IF(group, call, arg, mask, value) {CALLS_##group, call, 1, {{arg, VALUE_FIXED, mask, value}}}
+#define ALLOW(group, call) {CALLS_##group, 0, call, {{0, 0, 0, 0}}}
+#define ALLOW_IF(group, call, arg, mask, value) {CALLS_##group, 1, call, {{arg, VALUE_FIXED, mask, value}}}
 #define ALLOW_INT(group, call, arg, value) ALLOW_IF(group, call, arg, INT_MASK, (uint32_t)(value))
 #define OPTION(group, call, level, name) \
-    {CALLS_##group, call, 2, {{1, VALUE_FIXED, INT_MASK, (level)}, {2, VALUE_FIXED, INT_MASK, (name)}}}
+    {CALLS_##group, 2, call, {{1, VALUE_FIXED, INT_MASK, (level)}, {2, VALUE_FIXED, INT_MASK, (name)}}}
 #define SOCKET(group, call, domain, type) \
-    {CALLS_##group, call, 2, {{0, VALUE_FIXED, INT_MASK, (domain)}, {1, VALUE_FIXED, 0xf, (type)}}}
+    {CALLS_##group, 2, call, {{0, VALUE_FIXED, INT_MASK, (domain)}, {1, VALUE_FIXED, 0xf, (type)}}}
 /* A socket with an ordinary protocol: none named, or the one of its type. */
 #define SOCKET_PROTOCOL(group, domain, type, protocol)       \
-    {CALLS_##group, "socket", 3,                             \
+    {CALLS_##group, 3, "socket",                             \
      {{0, VALUE_FIXED, INT_MASK, (domain)},                  \
       {1, VALUE_FIXED, 0xf, (type)},                         \
       {2, VALUE_FIXED, INT_MASK, (protocol)}}}
@@ -119,14 +119,14 @@ static const struct rule rules[] = {
     ALLOW(BASE, "getgid"), ALLOW(BASE, "getegid"), ALLOW(BASE, "getresuid"), ALLOW(BASE, "getresgid"),
     ALLOW(BASE, "getrusage"), ALLOW(BASE, "times"), ALLOW(BASE, "getrlimit"), ALLOW(BASE, "uname"),
     ALLOW(BASE, "sysinfo"),
-    {CALLS_BASE, "prlimit64", 2, {{0, VALUE_FIXED, INT_MASK, 0}, {2, VALUE_FIXED, ~0ull, 0}}},
+    {CALLS_BASE, 2, "prlimit64", {{0, VALUE_FIXED, INT_MASK, 0}, {2, VALUE_FIXED, ~0ull, 0}}},
     ALLOW_INT(BASE, "prctl", 0, PR_SET_NAME), ALLOW_INT(BASE, "prctl", 0, PR_GET_NAME),
     ALLOW_INT(BASE, "prctl", 0, PR_GET_DUMPABLE), ALLOW_INT(BASE, "prctl", 0, PR_GET_SECCOMP),
     ALLOW_INT(BASE, "prctl", 0, PR_GET_NO_NEW_PRIVS), ALLOW_INT(BASE, "prctl", 0, PR_CAPBSET_READ),
     ALLOW_INT(BASE, "prctl", 0, PR_SET_VMA),
     /* Signals to oneself (abort), and the end. */
-    {CALLS_BASE, "tgkill", 1, {{0, VALUE_OWN_PID, INT_MASK, 0}}},
-    {CALLS_BASE, "kill", 1, {{0, VALUE_OWN_PID, INT_MASK, 0}}},
+    {CALLS_BASE, 1, "tgkill", {{0, VALUE_OWN_PID, INT_MASK, 0}}},
+    {CALLS_BASE, 1, "kill", {{0, VALUE_OWN_PID, INT_MASK, 0}}},
     ALLOW(BASE, "rt_sigaction"), ALLOW(BASE, "rt_sigprocmask"), ALLOW(BASE, "rt_sigreturn"),
     ALLOW(BASE, "rt_sigpending"), ALLOW(BASE, "rt_sigtimedwait"), ALLOW(BASE, "sigaltstack"), ALLOW(BASE, "exit"),
     ALLOW(BASE, "exit_group"),
@@ -144,10 +144,10 @@ static const struct rule rules[] = {
      * would leave a chroot, and a descriptor's number means nothing, since dup2 can move it. AT_FDCWD cannot move
      * without fchdir.
      */
-    {CALLS_SITES, "openat", 2, {{0, VALUE_FIXED, INT_MASK, (uint32_t)AT_FDCWD},
+    {CALLS_SITES, 2, "openat", {{0, VALUE_FIXED, INT_MASK, (uint32_t)AT_FDCWD},
                                 {2, VALUE_FIXED, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY}}},
-    {CALLS_SITES, "newfstatat", 1, {{0, VALUE_FIXED, INT_MASK, (uint32_t)AT_FDCWD}}},
-    {CALLS_SITES, "statx", 1, {{0, VALUE_FIXED, INT_MASK, (uint32_t)AT_FDCWD}}},
+    {CALLS_SITES, 1, "newfstatat", {{0, VALUE_FIXED, INT_MASK, (uint32_t)AT_FDCWD}}},
+    {CALLS_SITES, 1, "statx", {{0, VALUE_FIXED, INT_MASK, (uint32_t)AT_FDCWD}}},
     ALLOW(SITES, "getdents64"), ALLOW(SITES, "fstatfs"),
 
     ALLOW(FILES_WRITE, "openat"), ALLOW(FILES_WRITE, "open"), ALLOW(FILES_WRITE, "unlink"),
@@ -161,7 +161,7 @@ static const struct rule rules[] = {
     ALLOW_INT(FILES_WRITE, "fcntl", 1, F_OFD_SETLK), ALLOW_INT(FILES_WRITE, "fcntl", 1, F_OFD_SETLKW),
 
     /* The path cannot be looked at, but O_TMPFILE leads to no existing file. */
-    {CALLS_SPOOL, "openat", 2, {{0, VALUE_SPOOL_FD, INT_MASK, 0}, {2, VALUE_FIXED, O_TMPFILE, O_TMPFILE}}},
+    {CALLS_SPOOL, 2, "openat", {{0, VALUE_SPOOL_FD, INT_MASK, 0}, {2, VALUE_FIXED, O_TMPFILE, O_TMPFILE}}},
 
     ALLOW(ACCEPT, "accept4"), ALLOW(ACCEPT, "accept"),
 
