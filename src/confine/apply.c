@@ -266,7 +266,13 @@ enum err confine_apply_policy(const struct confine_policy *policy, enum role rol
         TRY(confine_landlock_enter(policy, params, abi, why));
     if (params->root_fd >= 0 && !is_listed(params->root_fd, params->keep, params->keep_n))
         (void)close(params->root_fd);
-    return confine_filter_load(policy, role, params->spool_fd, why);
+    if (params->filter)
+        return confine_filter_load(params->filter, role, params->spool_fd, why);
+    struct confine_filter *filter;
+    TRY(confine_filter_compile(policy, &filter, why));
+    enum err err = confine_filter_load(filter, role, params->spool_fd, why);
+    confine_filter_free(filter);
+    return err;
 }
 
 enum err confine_apply(enum role role, const struct confine_params *params, struct buf *why) {

@@ -124,6 +124,15 @@ extern const struct confine_policy confine_policies[ROLE_COUNT];
 /* The warm parent of mailbox processes: as root it keeps what its children need to become another user. */
 extern const struct confine_policy confine_template_policy;
 
+/*
+ * A compiled seccomp filter. The mailbox template makes one before it confines
+ * itself and its children load it: compiling touches 240 KB of heap and takes
+ * most of the ritual's time. It is read only, and may be freed after confine_apply().
+ */
+struct confine_filter;
+enum err confine_filter_new(enum role role, struct confine_filter **out, struct buf *why) MUST_CHECK;
+void confine_filter_free(struct confine_filter *filter);
+
 /* A directory outside the root directory that stays reachable through its descriptor. */
 struct confine_dir {
     int fd;
@@ -141,7 +150,8 @@ struct confine_params {
     size_t keep_n;
     const struct confine_dir *dirs; /* more directories, stay open. ERR_BUG where only Landlock could bound them */
     size_t dirs_n;
-    bool is_template; /* with ROLE_MAILBOX: confine_template_policy; root_fd is not used */
+    const struct confine_filter *filter; /* of confine_filter_new() for this role, or NULL: compiled here */
+    bool is_template;                    /* with ROLE_MAILBOX: confine_template_policy; root_fd is not used */
 };
 
 /*

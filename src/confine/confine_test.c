@@ -43,6 +43,7 @@ struct house {
     enum confine_level level;
     bool is_template;
     const struct confine_policy *policy; /* instead of the table's, or NULL */
+    struct confine_filter *filter;       /* made beforehand, or NULL */
 };
 
 static int make_dir(const struct house *house, const char *name, mode_t mode) {
@@ -79,6 +80,7 @@ static enum err enter(struct confine_probe_ritual *ritual, struct confine_probe_
         .spool_fd = spool ? house->spool_fd : -1,
         .keep = &house->listener_fd,
         .keep_n = 1,
+        .filter = house->filter,
         .is_template = house->is_template,
     };
     /* The supervisor and the template have no root directory: they work where they are. */
@@ -332,6 +334,8 @@ static unsigned probe_below(enum role parent, bool is_template, enum role role, 
         buf_init(&report, REPORT_MAX);
         int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
         (void)dup2(null, STDERR_FILENO);
+        if (is_template && confine_filter_new(role, &house.filter, &report) != ERR_OK)
+            _exit(95);
         if (enter_parent(&house, parent, is_template) != ERR_OK)
             _exit(98);
         if (confine_probe_all(&plan, &house.ritual, &report, &failed) != ERR_OK)
@@ -609,6 +613,28 @@ static void test_denial_leaves_a_line(void **state) {
     house_fini(&house);
 }
 
+/* abort() of a child that took its filter from a parent must still be allowed: the filter holds the child's own pid. */
+static void signal_oneself(void) {
+    if (kill(getpid(), 0) != 0 || syscall(SYS_tgkill, getpid(), getpid(), 0) != 0 || kill(getppid(), 0) == 0)
+        _exit(6);
+}
+
+static void test_prepared_filter(void **state) {
+    (void)state;
+    struct house house;
+    struct buf why;
+    char text[1024];
+    buf_init(&why, 1024);
+    house_init(&house, ROLE_MAILBOX, confine_level_detect(), false);
+    assert_int_equal(confine_filter_new(ROLE_MAILBOX, &house.filter, &why), ERR_OK);
+    struct child child = start(&house, signal_oneself);
+    (void)read_until(&child, "confined\n", text, sizeof(text));
+    finish(&child);
+    confine_filter_free(house.filter);
+    house_fini(&house);
+    buf_fini(&why);
+}
+
 /* --- the ritual's own refusals: each in a child, whose status is the error --- */
 
 static int extra_fd;
@@ -772,6 +798,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_children_of_confined_parents),
         cmocka_unit_test(test_exec_below_supervisor),
         cmocka_unit_test(test_disk_in_a_mailbox),
+        cmocka_unit_test(test_prepared_filter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

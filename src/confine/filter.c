@@ -389,18 +389,22 @@ static enum err install_handler(struct buf *why) {
 
 /* --- building --- */
 
-static int add_rule(scmp_filter_ctx ctx, const struct rule *rule, int spool_fd) {
+/*
+ * What is known only when the filter is loaded stands in the program as one of these, and is replaced then. So a
+ * template compiles once and its children load: compiling costs each of them 240 KB of touched heap.
+ */
+#define PLACE_OWN_PID 0x7ffe0d1eu
+#define PLACE_SPOOL_FD 0x7ffe0d1fu
+
+static int add_rule(scmp_filter_ctx ctx, const struct rule *rule) {
     struct scmp_arg_cmp args[CONDITIONS_MAX];
     for (unsigned i = 0; i < rule->n; i++) {
         const struct condition *c = &rule->when[i];
         uint64_t value = c->value;
         if (c->kind == VALUE_OWN_PID)
-            value = (uint64_t)getpid();
-        if (c->kind == VALUE_SPOOL_FD) {
-            if (spool_fd < 0)
-                return 0; /* no spool was given: no rule */
-            value = (uint64_t)spool_fd;
-        }
+            value = PLACE_OWN_PID;
+        if (c->kind == VALUE_SPOOL_FD)
+            value = PLACE_SPOOL_FD;
         args[i] = (struct scmp_arg_cmp){.arg = c->arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = c->mask, .datum_b = value};
     }
     int call = seccomp_syscall_resolve_name(rule->name);
@@ -410,7 +414,7 @@ static int add_rule(scmp_filter_ctx ctx, const struct rule *rule, int spool_fd) 
     return error == -EEXIST ? 0 : error; /* the same, or a wider rule, came with another group */
 }
 
-static int build(scmp_filter_ctx ctx, const struct confine_policy *policy, int spool_fd, const char **what) {
+static int build(scmp_filter_ctx ctx, const struct confine_policy *policy, const char **what) {
     int error = 0;
     /* Unconditional rules first, so that no narrower rule of the same call stands in their way. */
     for (int pass = 0; pass < 2; pass++) {
@@ -418,7 +422,7 @@ static int build(scmp_filter_ctx ctx, const struct confine_policy *policy, int s
             if (!(rules[i].groups & policy->calls) || (rules[i].n == 0) != (pass == 0))
                 continue;
             *what = rules[i].name;
-            if ((error = add_rule(ctx, &rules[i], spool_fd)) != 0)
+            if ((error = add_rule(ctx, &rules[i])) != 0)
                 return error;
         }
     }
@@ -440,42 +444,39 @@ static int build(scmp_filter_ctx ctx, const struct confine_policy *policy, int s
     return error;
 }
 
-/*
- * Loads the program ourselves: SECCOMP_RET_TRAP carries 16 bits of data to the handler (si_errno), which libseccomp
- * cannot set; they hold the role, so that the handler needs no variable.
- */
-static int load(scmp_filter_ctx ctx, enum role role, bool traps) {
-    static const size_t octets_max = BPF_MAXINSNS * sizeof(struct sock_filter);
+struct confine_filter {
+    bool traps;
+    size_t n;
+    struct sock_filter program[];
+};
+
+/* Compiled by libseccomp, loaded by ourselves: see PLACE_OWN_PID. */
+static int compile(scmp_filter_ctx ctx, bool traps, struct confine_filter **out) {
+    static const off_t octets_max = BPF_MAXINSNS * sizeof(struct sock_filter);
     int fd = memfd_create("filter", MFD_CLOEXEC);
     if (fd < 0)
         return -errno;
     int error = seccomp_export_bpf(ctx, fd);
     off_t octets = lseek(fd, 0, SEEK_END);
-    if (!error && (octets <= 0 || (size_t)octets > octets_max))
+    if (!error && (octets <= 0 || octets > octets_max))
         error = -E2BIG;
-    struct sock_filter *program = error ? NULL : malloc((size_t)octets);
-    if (!error && (!program || pread(fd, program, (size_t)octets, 0) != octets))
+    struct confine_filter *filter = error ? NULL : malloc(sizeof(*filter) + (size_t)octets);
+    if (!error && (!filter || pread(fd, filter->program, (size_t)octets, 0) != octets))
         error = -ENOMEM;
-    if (!error) {
-        struct sock_fprog fprog = {.len = (unsigned short)((size_t)octets / sizeof(*program)), .filter = program};
-        for (size_t i = 0; i < fprog.len; i++)
-            if (program[i].code == (BPF_RET | BPF_K) && program[i].k == SECCOMP_RET_TRAP)
-                program[i].k |= (uint32_t)role & SECCOMP_RET_DATA;
-        /* FLAG_LOG: what does not trap goes to the audit log */
-        if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, traps ? 0 : SECCOMP_FILTER_FLAG_LOG, &fprog) != 0)
-            error = -errno;
-    }
-    free(program);
     (void)close(fd);
-    return error;
+    if (error) {
+        free(filter);
+        return error;
+    }
+    filter->traps = traps;
+    filter->n = (size_t)octets / sizeof(filter->program[0]);
+    *out = filter;
+    return 0;
 }
 
-enum err confine_filter_load(const struct confine_policy *policy, enum role role, int spool_fd, struct buf *why) {
+enum err confine_filter_compile(const struct confine_policy *policy, struct confine_filter **out, struct buf *why) {
     bool traps = policy->traps && CAN_TRAP;
-    if (traps)
-        TRY(install_handler(why));
-    uint32_t denied = traps ? SCMP_ACT_TRAP : SCMP_ACT_ERRNO(EPERM);
-    scmp_filter_ctx ctx = seccomp_init(denied);
+    scmp_filter_ctx ctx = seccomp_init(traps ? SCMP_ACT_TRAP : SCMP_ACT_ERRNO(EPERM));
     if (!ctx) {
         buf_put_str(why, "cannot make a seccomp filter");
         return ERR_NO_MEMORY;
@@ -483,17 +484,58 @@ enum err confine_filter_load(const struct confine_policy *policy, enum role role
     const char *what = "attributes";
     int error = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (!error)
-        error = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE,
-                                 2); /* a binary tree: the hot calls cost as little as the others */
+        /* a binary tree: the hot calls cost as little as the others */
+        error = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     if (!error)
-        error = build(ctx, policy, spool_fd, &what);
+        error = build(ctx, policy, &what);
     if (!error) {
-        what = "load";
-        error = load(ctx, role, traps);
+        what = "program";
+        error = compile(ctx, traps, out);
     }
     seccomp_release(ctx);
     if (error) {
-        buf_printf(why, "cannot set the seccomp filter (%s): %s", what, strerror(-error));
+        buf_printf(why, "cannot make the seccomp filter (%s): %s", what, strerror(-error));
+        return error == -ENOMEM ? ERR_NO_MEMORY : ERR_DENIED;
+    }
+    return ERR_OK;
+}
+
+enum err confine_filter_new(enum role role, struct confine_filter **out, struct buf *why) {
+    BUG_IF((unsigned)role >= ROLE_COUNT);
+    return confine_filter_compile(&confine_policies[role], out, why);
+}
+
+void confine_filter_free(struct confine_filter *filter) {
+    free(filter);
+}
+
+enum err confine_filter_load(const struct confine_filter *filter, enum role role, int spool_fd, struct buf *why) {
+    if (filter->traps)
+        TRY(install_handler(why));
+    size_t octets = filter->n * sizeof(filter->program[0]);
+    struct sock_filter *program = malloc(octets);
+    if (!program) {
+        buf_put_str(why, "no memory for the seccomp filter");
+        return ERR_NO_MEMORY;
+    }
+    memcpy(program, filter->program, octets);
+    for (size_t i = 0; i < filter->n; i++) {
+        struct sock_filter *at = &program[i];
+        /* The data of SECCOMP_RET_TRAP (si_errno) holds the role, so that the handler needs no variable. */
+        if (at->code == (BPF_RET | BPF_K) && at->k == SECCOMP_RET_TRAP)
+            at->k |= (uint32_t)role & SECCOMP_RET_DATA;
+        else if (at->code == (BPF_JMP | BPF_JEQ | BPF_K) && at->k == PLACE_OWN_PID)
+            at->k = (uint32_t)getpid();
+        else if (at->code == (BPF_JMP | BPF_JEQ | BPF_K) && at->k == PLACE_SPOOL_FD && spool_fd >= 0)
+            at->k = (uint32_t)spool_fd; /* without a spool it stays a descriptor that cannot be open */
+    }
+    struct sock_fprog fprog = {.len = (unsigned short)filter->n, .filter = program};
+    /* FLAG_LOG: what does not trap goes to the audit log */
+    long loaded = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, filter->traps ? 0 : SECCOMP_FILTER_FLAG_LOG, &fprog);
+    int error = errno;
+    free(program);
+    if (loaded != 0) {
+        buf_printf(why, "cannot set the seccomp filter: %s", strerror(error));
         return ERR_DENIED;
     }
     return ERR_OK;
