@@ -8,8 +8,12 @@
 #include "message/parse.h"
 
 #include "message/header.h"
+#include "message/words.h"
 
 #include <string.h>
+
+/* RFC2046-5.1.1: a boundary has at most 70 characters; one in pieces (RFC2231-3) is allowed more, but not without end. */
+#define BOUNDARY_MAX 1000
 
 enum frame_state {
     FRAME_HEADER,    /* in the header of the entity */
@@ -209,6 +213,23 @@ static void make_text(struct mime_part *part) {
     part->was_multipart = true;
 }
 
+/* The boundary parameter, put together when it comes in pieces (RFC2231-3); empty when there is none. RFC2046-5.1.1: it
+ * does not end with white space. */
+static struct view boundary_of(struct parser *p, const struct mime_params *params) {
+    struct view boundary = mime_params_get(params, VIEW("boundary"));
+    if (boundary.p == NULL && params->count > 0) {
+        struct buf text;
+        buf_init(&text, BOUNDARY_MAX);
+        if (words_param(NULL, params, VIEW("boundary"), &text) != ERR_OK ||
+            arena_view(p->arena, buf_view(&text), &boundary) != ERR_OK)
+            boundary = VIEW_NONE;
+        buf_fini(&text);
+    }
+    while (boundary.n > 0 && (boundary.p[boundary.n - 1] == ' ' || boundary.p[boundary.n - 1] == '\t'))
+        boundary.n--;
+    return boundary;
+}
+
 /* The header of the top entity ends; its body begins at offset. */
 static void end_header(struct parser *p, size_t offset) {
     struct frame *f = &p->frames[p->depth - 1];
@@ -223,10 +244,7 @@ static void end_header(struct parser *p, size_t offset) {
 
     bool is_full = p->depth == MESSAGE_DEPTH_MAX || p->message->part_count >= MESSAGE_PARTS_MAX;
     if (view_eq_nocase(part->type, VIEW("multipart"))) {
-        struct view boundary = mime_params_get(&part->params, VIEW("boundary"));
-        /* RFC2046-5.1.1: a boundary does not end with white space. */
-        while (boundary.n > 0 && (boundary.p[boundary.n - 1] == ' ' || boundary.p[boundary.n - 1] == '\t'))
-            boundary.n--;
+        struct view boundary = boundary_of(p, &part->params);
         if (boundary.n == 0) {
             make_text(part);
         } else if (is_full) {
@@ -335,7 +353,7 @@ static bool own_delimiter(struct parser *p, size_t offset, struct view line) {
         !mime_content_type_parse(p->arena, field.value, &type, &subtype, &params) ||
         !view_eq_nocase(type, VIEW("multipart")))
         return false;
-    struct view boundary = mime_params_get(&params, VIEW("boundary"));
+    struct view boundary = boundary_of(p, &params);
     return boundary.n > 0 && view_eq(view_skip(line, 2), boundary);
 }
 

@@ -103,6 +103,10 @@ static const struct {
     /* Not delimiters: other case, more text, a space in front. */
     {"Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--B\n--bb\n --b\n--b-\n--b--x\n--b--\n",
      "multipart/mixed(text/plain)", "<one\n--B\n--bb\n --b\n--b-\n--b--x>"},
+    {"Content-Type: multipart/mixed; boundary*0=a; boundary*1=\"b \"\n\n--ab\n\nx\n--ab--",
+     "multipart/mixed(text/plain)", "<x>"},
+    {"Content-Type: multipart/mixed; boundary*=us-ascii''a%62\n\n--ab\n\nx\n--ab--", "multipart/mixed(text/plain)",
+     "<x>"},
     {"Content-Type: multipart/mixed; boundary=b\n--b\nContent-Type: text/html\n--b\n\ntwo",
      "multipart/mixed(text/html text/plain)", "<><two>"},
     {"Content-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: x\n\none\n--b\nContent-Type: "
@@ -180,6 +184,26 @@ static void test_fields(void **state) {
     assert_int_equal(p->lines, 1);
     assert_int_equal(p->header_lines, 12);
     assert_false(m.has_nul);
+    arena_free(arena);
+}
+
+static void test_no_bytes(void **state) {
+    (void)state;
+    assert_null(check_message(VIEW_NONE));
+}
+
+/* A NUL is data in headers and bodies, and is told. */
+static void test_nul(void **state) {
+    (void)state;
+    struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
+    struct message m;
+    struct view bytes = VIEW("Content-Type: text/html; a=\"\0\"\nContent-ID: a\0b\nS\0: x\n\n\0body\0\n");
+    assert_null(check_message(bytes));
+    assert_int_equal(message_parse(arena, bytes, &m), ERR_OK);
+    assert_true(m.has_nul);
+    assert_true(view_eq(m.root->id, VIEW("a\0b")));
+    assert_true(view_eq(mime_params_get(&m.root->params, VIEW("a")), VIEW("\0")));
+    assert_true(view_eq(message_part_body(&m, m.root), VIEW("\0body\0\n")));
     arena_free(arena);
 }
 
@@ -323,9 +347,10 @@ static void test_small_arena(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_corpus),      cmocka_unit_test(test_prefixes),      cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_fields),      cmocka_unit_test(test_encodings),     cmocka_unit_test(test_parts_limit),
-        cmocka_unit_test(test_depth_limit), cmocka_unit_test(test_header_limits), cmocka_unit_test(test_small_arena),
+        cmocka_unit_test(test_corpus),        cmocka_unit_test(test_prefixes),    cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_fields),        cmocka_unit_test(test_encodings),   cmocka_unit_test(test_no_bytes),
+        cmocka_unit_test(test_nul),           cmocka_unit_test(test_parts_limit), cmocka_unit_test(test_depth_limit),
+        cmocka_unit_test(test_header_limits), cmocka_unit_test(test_small_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
