@@ -213,6 +213,15 @@ void co_set_place(const char *place) {
         running->place = place;
 }
 
+void co_set_trace(uint64_t trace) {
+    if (running != NULL)
+        running->trace = trace;
+}
+
+uint64_t co_trace(void) {
+    return running != NULL ? running->trace : 0;
+}
+
 /* ---- making them ---- */
 
 enum err co_spawn(struct loop *loop, struct co_group *group, const char *name, void (*body)(void *arg), void *arg,
@@ -231,7 +240,7 @@ enum err co_spawn(struct loop *loop, struct co_group *group, const char *name, v
         return ERR_NO_MEMORY;
     }
     *co = (struct co){.loop = loop, .group = group, .name = name, .body = body, .arg = arg, .stack = stack,
-                      .timer = {.fire = time_out}};
+                      .trace = co_trace(), .timer = {.fire = time_out}};
     if (group != NULL) {
         co->group_next = group->first;
         if (group->first != NULL)

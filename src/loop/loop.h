@@ -81,6 +81,10 @@ enum err co_yield(void) MUST_CHECK;
 enum err co_breathe(void) MUST_CHECK;
 /* What the running coroutine is about (a command's name; a constant), for the watchdog's line. */
 void co_set_place(const char *place);
+/* The trace id of what the running coroutine does, 0 for none: set for each request served (loop/channel.h), inherited by
+ * the coroutines it makes, and sent along with the requests it makes. 0 on the main stack. */
+void co_set_trace(uint64_t trace);
+uint64_t co_trace(void);
 /* Runs fn on the main stack without yielding to others; fn must not suspend. Just calls it when already there. */
 void co_on_main(void (*fn)(void *arg), void *arg);
 

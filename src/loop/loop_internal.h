@@ -52,6 +52,7 @@ struct co {
     struct co_group *group;
     struct co *group_prev, *group_next;
     const char *name, *place;
+    uint64_t trace;
     void (*body)(void *arg);
     void *arg;
     struct stack *stack;
