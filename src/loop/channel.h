@@ -91,7 +91,8 @@ void channel_set_user(struct channel *channel, void *user);
 void *channel_user(const struct channel *channel);
 
 /* Sends a request and suspends for the reply. `handles` (n of them) are consumed, also on error. The reply's views live in
- * arena. ERR_AGAIN peer gone, ERR_TIMEOUT, ERR_CANCELED, ERR_LIMIT record too large, or the class the peer answered. */
+ * arena (NULL is fine for records of fixed size). ERR_AGAIN peer gone, ERR_TIMEOUT, ERR_CANCELED, ERR_LIMIT record too
+ * large, ERR_PERMANENT a handle that cannot travel (no descriptor, a channel in use), or the class the peer answered. */
 enum err channel_call(struct channel *channel, const struct message_type *type, const void *request, struct handle *handles,
                       size_t n, int64_t deadline_us, struct arena *arena, void *reply,
                       struct handle reply_handles[CHANNEL_HANDLES_MAX]) MUST_CHECK;
