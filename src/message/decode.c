@@ -95,8 +95,7 @@ void decode_put_quoted_printable(struct buf *out, struct view text) {
     }
 }
 
-void decode_put_body(struct buf *out, const struct message *message, const struct mime_part *part) {
-    struct view body = message_part_body(message, part);
+static void put_decoded(struct buf *out, const struct mime_part *part, struct view body) {
     switch (part->encoding) {
     case MIME_ENCODING_BASE64:
         decode_put_base64(out, body);
@@ -113,18 +112,27 @@ void decode_put_body(struct buf *out, const struct message *message, const struc
     }
 }
 
-void decode_put_text(struct buf *out, const struct charset_table *table, const struct message *message,
-                     const struct mime_part *part) {
+void decode_put_body(struct buf *out, const struct message *message, const struct mime_part *part) {
+    put_decoded(out, part, message_part_body(message, part));
+}
+
+void decode_put_text_of(struct buf *out, const struct charset_table *table, const struct mime_part *part,
+                        struct view body) {
     struct view charset = mime_part_charset(part);
     if (part->encoding != MIME_ENCODING_BASE64 && part->encoding != MIME_ENCODING_QUOTED_PRINTABLE) {
-        charset_put_utf8(table, charset, message_part_body(message, part), out);
+        charset_put_utf8(table, charset, body, out);
         return;
     }
     struct buf bytes;
-    buf_init(&bytes, part->body_size + DECODE_PIECE);
-    decode_put_body(&bytes, message, part);
+    buf_init(&bytes, body.n + DECODE_PIECE);
+    put_decoded(&bytes, part, body);
     charset_put_utf8(table, charset, buf_view(&bytes), out);
     if (out->err == ERR_OK)
         out->err = buf_err(&bytes);
     buf_fini(&bytes);
+}
+
+void decode_put_text(struct buf *out, const struct charset_table *table, const struct message *message,
+                     const struct mime_part *part) {
+    decode_put_text_of(out, table, part, message_part_body(message, part));
 }

@@ -18,5 +18,8 @@ void decode_put_body(struct buf *out, const struct message *message, const struc
 /* A text part as UTF-8, by encoding and charset. */
 void decode_put_text(struct buf *out, const struct charset_table *table, const struct message *message,
                      const struct mime_part *part);
+/* The same for some octets of the part's body, such as its beginning. */
+void decode_put_text_of(struct buf *out, const struct charset_table *table, const struct mime_part *part,
+                        struct view body);
 
 #endif

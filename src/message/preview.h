@@ -1,0 +1,27 @@
+/*
+ * The preview of a message (RFC8970-3.1): the beginning of its readable text,
+ * plain, on one line; and the plain text of HTML that it needs.
+ */
+#ifndef MESSAGE_PREVIEW_H
+#define MESSAGE_PREVIEW_H
+
+#include "message/decode.h"
+
+/* RFC8970-3.1: 200 characters are wanted, 256 the most. */
+#define PREVIEW_CHARACTERS 200
+/* Octets of the part's body that are looked at: HTML may begin with that much of styles. */
+#define PREVIEW_SOURCE_MAX (64 * 1024)
+
+/*
+ * The text of HTML (UTF-8 in and out): no tags, comments, styles, scripts, head; entities decoded; a line end where a block
+ * ends. Tolerant: a "<" that opens no tag is text.
+ */
+void html_put_text(struct buf *out, struct view html);
+/*
+ * At most PREVIEW_CHARACTERS characters of UTF-8: of the first text part that is no attachment, the plain one of a
+ * multipart/alternative before the HTML one. Quoted lines (">") are left out, white space runs and controls become one space.
+ * Empty when there is no text.
+ */
+void message_preview_put(struct buf *out, const struct charset_table *table, const struct message *message);
+
+#endif

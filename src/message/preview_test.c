@@ -1,0 +1,114 @@
+/* HTML as text, previews. */
+#include "message/testing.h"
+
+#include "message/corpus_testing.h"
+#include "message/preview.h"
+
+#include "base/utf8.h"
+
+static void test_html(void **state) {
+    (void)state;
+    static const struct {
+        const char *html, *text;
+    } table[] = {
+        {"", ""},
+        {"plain", "plain"},
+        {"a<b>b</b>c", "abc"},
+        {"<p>a</p><p>b", "\na\n\nb"},
+        {"a<br>b<br/>c", "a\nb\nc"},
+        {"x<style>p {}</style>y<SCRIPT>if (a</b) </sc</script>z", "x\ny\nz"},
+        {"<html><head><title>t</title></head><body>b", "\n\n\nb"},
+        {"a<!-- <b> -->b<!-- open", "ab"},
+        {"<!DOCTYPE html>x<?xml y?>", "x"},
+        {"a &lt;b&gt; &amp;amp; &#65;&#x42; &euro; &none; & &; &#; &#xz;",
+         "a <b> &amp; AB \xe2\x82\xac &none; & &; &#; &#xz;"},
+        {"&#1114112;&#xd800;&#0;", "\xef\xbf\xbd\xef\xbf\xbd "},
+        {"1 < 2 <3 <", "1 < 2 \n"},
+        {"<a href=\"x>y\">link</a>", "link"},
+        {"<a title='it'>x", "x"},
+        {"a\r\nb", "a  b"},
+        {"<", "<"},
+        {"</", "</"},
+    };
+    struct buf out;
+    buf_init(&out, 65536);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        buf_clear(&out);
+        html_put_text(&out, view_cstr(table[i].html));
+        assert_view(buf_view(&out), table[i].text);
+    }
+    buf_fini(&out);
+}
+
+static void test_previews(void **state) {
+    (void)state;
+    static const struct {
+        const char *message, *preview;
+    } table[] = {
+        {"", ""},
+        {"Subject: x\n\n  one\r\n\ttwo \x01 three\n", "one two three"},
+        {"Subject: x\n\n> quoted\n  > too\nanswer\n", "answer"},
+        {"Content-Type: text/html\n\n<style>x</style><p>Hello&nbsp;<b>you</b></p><div>bye", "Hello you bye"},
+        {"Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\ncaf=E9=\n!",
+         "caf\xc3\xa9!"},
+        {"Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/html\n\nhtml\n--b\n\nplain\n--b--",
+         "plain"},
+        {"Content-Type: multipart/alternative; boundary=b\n\n--b\n\n \n--b\nContent-Type: text/html\n\nhtml\n--b--",
+         "html"},
+        {"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Disposition: attachment\n\nno\n--b\n\nyes\n--b--",
+         "yes"},
+        {"Content-Type: image/png\n\nAAAA", ""},
+        {"Subject: x\n\na\xe2\x80\x8b\xcd\x8f"
+         "b\xc2\xa0"
+         "c",
+         "ab c"},
+    };
+    struct buf out;
+    buf_init(&out, 65536);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
+        struct message m;
+        buf_clear(&out);
+        assert_int_equal(message_parse(arena, view_cstr(table[i].message), &m), ERR_OK);
+        message_preview_put(&out, NULL, &m);
+        assert_view(buf_view(&out), table[i].preview);
+        arena_free(arena);
+    }
+    buf_fini(&out);
+}
+
+static void check_file(const char *name, struct view bytes, void *arg) {
+    size_t *with_text = arg;
+    struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
+    struct message m;
+    struct buf out;
+    buf_init(&out, 65536);
+    assert_int_equal(message_parse(arena, bytes, &m), ERR_OK);
+    message_preview_put(&out, NULL, &m);
+    size_t characters = 0;
+    for (size_t i = 0; i < out.n; i++) {
+        characters += (out.p[i] & 0xc0) != 0x80;
+        if (out.p[i] < ' ')
+            fail_msg("%s: a control character", name);
+    }
+    assert_int_equal(buf_err(&out), ERR_OK);
+    assert_true(utf8_is_valid(buf_view(&out)));
+    assert_true(characters <= PREVIEW_CHARACTERS);
+    *with_text += out.n > 0;
+    buf_fini(&out);
+    arena_free(arena);
+}
+
+static void test_corpus(void **state) {
+    (void)state;
+    size_t with_text = 0;
+    size_t count = corpus_each("", check_file, &with_text);
+    print_message("%zu of %zu have a preview\n", with_text, count);
+    assert_true(with_text > count * 3 / 4);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_html), cmocka_unit_test(test_previews),
+                                       cmocka_unit_test(test_corpus)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
