@@ -4,14 +4,14 @@
 
 #include "store/account.h"
 
-struct charsets;
+struct charset_table;
 struct sqlite_account_params {
     struct loop *loop;     /* NULL: calls complete on the caller's stack, no group commit */
     struct disk *disk;     /* the account's directory; borrowed, must outlive the account */
     struct clock *clock;
     struct random *random;
     const struct log *log;
-    const struct charsets *charsets; /* from message/; may be NULL: only UTF-8 and Latin-1 are decoded */
+    const struct charset_table *charsets; /* from message/; may be NULL: only UTF-8 and Latin-1 are decoded */
     uint64_t quota_octets;           /* 0: none */
     uint64_t size_max;               /* octets of one message */
 };
