@@ -323,9 +323,12 @@ static size_t find_delimiter(const struct parser *p, struct view line, bool *is_
     struct view text = view_skip(line, 2);
     for (size_t i = p->depth; i-- > 0;) {
         const struct frame *f = &p->frames[i];
-        if (f->state != FRAME_MULTIPART || !view_starts(text, f->boundary))
+        size_t n = f->boundary.n;
+        /* The last octet first: boundaries inside each other mostly begin alike. */
+        if (f->state != FRAME_MULTIPART || text.n < n || text.p[n - 1] != f->boundary.p[n - 1] ||
+            memcmp(text.p, f->boundary.p, n) != 0)
             continue;
-        struct view rest = view_skip(text, f->boundary.n);
+        struct view rest = view_skip(text, n);
         while (rest.n > 0 && (rest.p[rest.n - 1] == ' ' || rest.p[rest.n - 1] == '\t'))
             rest.n--;
         *is_close = rest.n == 2 && rest.p[0] == '-' && rest.p[1] == '-';
