@@ -3,6 +3,8 @@
 
 #include "message/address.h"
 
+/* RFC5322-3.4 with groups, RFC5322-4.4 obsolete lists, routes and comments (the examples of RFC5322-A.1.3, RFC5322-A.4 and
+ * RFC5322-A.5), RFC5322-3.4.1 domain literals, RFC6854-2.1 groups in any field, RFC6532-3.2 UTF-8, and what real mail has. */
 static const struct {
     const char *value;
     const char *list; /* entries: name,adl,mailbox,host| with "-" for none; {name| and }| for groups */

@@ -29,6 +29,7 @@ static void assert_lines(struct view v, size_t max) {
     }
 }
 
+/* RFC5321-4.4 trace fields, RFC5321-4.1.3 address literals. */
 static void test_received(void **state) {
     (void)state;
     struct buf buf;
@@ -65,6 +66,7 @@ static void test_received(void **state) {
     buf_fini(&buf);
 }
 
+/* RFC3848-1 and RFC6531-4.3: the keywords of "with". */
 static void test_protocols(void **state) {
     (void)state;
     static const struct {
@@ -87,6 +89,7 @@ static void test_protocols(void **state) {
     }
 }
 
+/* RFC5321-4.4 Return-Path; RFC5321-6.3 loops. */
 static void test_paths_and_hops(void **state) {
     (void)state;
     struct buf buf;
@@ -108,6 +111,7 @@ static void test_paths_and_hops(void **state) {
 }
 
 /* What is written reads back equal, in lines that are short where the words allow it. */
+/* RFC5322-2.1.1 line lengths, RFC2047-2 and RFC2047-5 encoded words. */
 static void test_text_round_trip(void **state) {
     (void)state;
     static const struct {
@@ -222,6 +226,7 @@ static const struct dsn_recipient recipients[] = {
     {.final = VIEW_INIT("gr\xc3\xbc\xc3\x9f@example.net"), .action = DSN_DELAYED, .retry_until_us = WHEN_US},
 };
 
+/* RFC6522-3 and RFC6522-4 the container, RFC3464-2.2 and RFC3464-2.3 the fields, RFC6533-3 addresses, RFC3834-5. */
 static void test_dsn(void **state) {
     (void)state;
     for (int kind = 0; kind < 4; kind++) {
@@ -253,6 +258,8 @@ static void test_dsn(void **state) {
         assert_false(m.degraded);
         assert_true(mime_part_is(m.root, VIEW("multipart"), VIEW("report")));
         assert_view(mime_params_get(&m.root->params, VIEW("report-type")), "delivery-status");
+        assert_true(header_find(message_part_header(&m, m.root), VIEW("Auto-Submitted"), &f));
+        assert_view(view_trim(f.value), "auto-replied");
         assert_int_equal(m.root->child_count, 3);
         const struct mime_part *status = m.root->first_child->next, *returned = status->next;
         assert_view(status->subtype, kind >= 2 ? "global-delivery-status" : "delivery-status");

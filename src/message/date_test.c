@@ -3,6 +3,7 @@
 
 #include "message/date.h"
 
+/* RFC5322-3.3, RFC5322-4.3 obsolete years and zones, RFC5322-A.5 comments everywhere, RFC5256-2.2 invalid times and zones. */
 static const struct {
     const char *value;
     int64_t unix_s; /* -1: not a date */

@@ -4,6 +4,7 @@
 #include "message/header.h"
 #include "message/params.h"
 
+/* RFC5322-2.2 fields, RFC5322-2.2.3 folding, RFC5322-4.5 white space before the colon, RFC6532-3.2 8-bit octets. */
 static const struct {
     const char *header, *fields; /* "name=value(unfolded)|..." */
 } headers[] = {
@@ -44,6 +45,7 @@ static void test_iterate(void **state) {
     buf_fini(&out);
 }
 
+/* RFC3501-6.4.5: HEADER.FIELDS and HEADER.FIELDS.NOT. */
 static void test_find_and_subset(void **state) {
     (void)state;
     struct view header = VIEW("Subject: one\r\nX-A: 1\r\nTO: a\r\n b\r\nsubject: two\r\nlast: x");
@@ -83,6 +85,7 @@ static void test_unfold(void **state) {
     arena_free(arena);
 }
 
+/* RFC2045-5.1 parameters, RFC2231-3 names, and the mistakes of real mail. */
 static const struct {
     const char *text, *params;
 } params[] = {

@@ -72,6 +72,8 @@ static void test_prefixes(void **state) {
     assert_false(failed);
 }
 
+/* RFC2046-5.1.1 boundaries, RFC2046-5.1.5 digests, RFC2046-5.2.1 embedded messages, RFC2045-5.2 the default type, RFC2231-3
+ * boundaries in pieces. */
 static const struct {
     const char *message, *shape;
     const char *bodies; /* bodies of the leaves in order, each in "<>" */
@@ -151,6 +153,7 @@ static void test_cases(void **state) {
     }
 }
 
+/* RFC2045-5.1, RFC2045-6, RFC2045-7, RFC2045-8, RFC2183-2, RFC1864-2, RFC3282-2, RFC2557-4.2. */
 static void test_fields(void **state) {
     (void)state;
     struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
@@ -207,6 +210,7 @@ static void test_nul(void **state) {
     arena_free(arena);
 }
 
+/* RFC2045-6.1 and how it is misspelled. */
 static void test_encodings(void **state) {
     (void)state;
     static const struct {

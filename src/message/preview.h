@@ -1,5 +1,5 @@
 /*
- * The preview of a message (RFC8970-3.1): the beginning of its readable text,
+ * The preview of a message (RFC8970-3.3): the beginning of its readable text,
  * plain, on one line; and the plain text of HTML that it needs.
  */
 #ifndef MESSAGE_PREVIEW_H
@@ -7,7 +7,7 @@
 
 #include "message/decode.h"
 
-/* RFC8970-3.1: 200 characters are wanted, 256 the most. */
+/* RFC8970-3.3: 256 characters the most; 200 are enough. */
 #define PREVIEW_CHARACTERS 200
 /* Octets of the part's body that are looked at: HTML may begin with that much of styles. */
 #define PREVIEW_SOURCE_MAX (64 * 1024)

@@ -40,6 +40,7 @@ static void test_html(void **state) {
     buf_fini(&out);
 }
 
+/* RFC8970-3.3. */
 static void test_previews(void **state) {
     (void)state;
     static const struct {

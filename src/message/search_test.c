@@ -3,6 +3,7 @@
 
 #include "message/search.h"
 
+/* RFC2045-6.8. */
 static void test_base64(void **state) {
     (void)state;
     static const struct {
@@ -39,6 +40,7 @@ static void test_base64(void **state) {
     buf_fini(&out);
 }
 
+/* RFC2045-6.7. */
 static void test_quoted_printable(void **state) {
     (void)state;
     static const struct {
@@ -103,6 +105,7 @@ static bool find(const struct message *m, const char *name, const char *text) {
     return found;
 }
 
+/* RFC3501-6.4.4: HEADER, BODY and TEXT, case-insensitive and decoded. */
 static void test_search(void **state) {
     (void)state;
     struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);

@@ -3,6 +3,7 @@
 
 #include "message/structure_testing.h"
 
+/* RFC3501-4.3, RFC3501-9: string and nstring. */
 static void test_strings(void **state) {
     (void)state;
     static const struct {
@@ -31,6 +32,7 @@ static void test_strings(void **state) {
     buf_fini(&buf);
 }
 
+/* RFC3501-7.4.2 ENVELOPE, RFC5322-4.5.3 repeated destinations. */
 static const struct {
     const char *header, *expected;
 } envelopes[] = {
@@ -124,6 +126,7 @@ static const char *const nested = "From: user@domain.org\r\n"
                                   "--foo bar--\r\n"
                                   "Root MIME epilogue\r\n";
 
+/* RFC3501-7.4.2: BODY and BODYSTRUCTURE. */
 static void test_bodystructure(void **state) {
     (void)state;
     struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
@@ -154,6 +157,7 @@ static void test_bodystructure(void **state) {
     arena_free(arena);
 }
 
+/* RFC3501-6.4.5: BODY[section]. */
 static void test_sections(void **state) {
     (void)state;
     static const struct {

@@ -3,6 +3,7 @@
 
 #include "message/thread.h"
 
+/* RFC5256-2.1 base subjects by the grammar of RFC5256-5. */
 static const struct {
     const char *subject, *base;
     bool is_reply;
@@ -57,6 +58,7 @@ static void put_ids(struct buf *out, const struct thread_ids *ids) {
     }
 }
 
+/* RFC5322-3.6.4 identification fields; RFC5256-3: ids that differ only in quoting are the same. */
 static void test_ids(void **state) {
     (void)state;
     static const struct {

@@ -16,6 +16,7 @@ static int teardown(void **state) {
     return 0;
 }
 
+/* RFC2047-2 syntax, RFC2047-4.1 B, RFC2047-4.2 Q, RFC2047-6.2 display, the examples of RFC2047-8. */
 static const struct {
     const char *value, *expected;
 } words[] = {
