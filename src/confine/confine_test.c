@@ -242,6 +242,28 @@ static void test_prepared_filter(void **state) {
     buf_fini(&why);
 }
 
+/* exit(), not _exit(): what runs at the end (stdio; a sanitizer's leak checker, which would trace) must not be denied. */
+static void leave(void) {
+    exit(11);
+}
+
+static void test_ordinary_exit(void **state) {
+    (void)state;
+    struct house house;
+    int status;
+    char text[1024];
+    (void)fflush(NULL);
+    house_init(&house, ROLE_EDGE, confine_level_detect(), false);
+    struct child child = start(&house, leave);
+    assert_int_equal(waitpid(child.pid, &status, 0), child.pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 11);
+    assert_int_equal(read(child.from, text, sizeof(text)), 0); /* and nothing was denied on the way */
+    (void)close(child.to);
+    (void)close(child.from);
+    house_fini(&house);
+}
+
 /* --- the ritual's own refusals: each in a child, whose status is the error --- */
 
 static int extra_fd;
@@ -396,6 +418,7 @@ int main(void) {
         cmocka_unit_test(test_live_process_can_fail),
         cmocka_unit_test(test_denial_leaves_a_line),
         cmocka_unit_test(test_prepared_filter),
+        cmocka_unit_test(test_ordinary_exit),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
