@@ -1,0 +1,55 @@
+/* IDLE, RFC2177: tells news as they come, until the client says DONE. It is part of the session's state, so an idling
+ * session can be saved. */
+#include "imap/engine.h"
+
+#include <string.h>
+
+void imap_run_idle(struct imap_session *s, struct imap_job *job) {
+    s->idle_tag_n = job->tag.n;
+    memcpy(s->idle_tag, job->tag.p, job->tag.n);
+    buf_put(&s->out.buf, VIEW("+ idling\r\n"));
+    job->answered = true;
+    s->is_noted = true;
+}
+
+static void done(struct imap_session *s, bool is_done) {
+    struct buf *b = &s->out.buf;
+    imap_tell_news(s, true);
+    if (s->is_over)
+        return;
+    buf_put(b, view_of(s->idle_tag, s->idle_tag_n));
+    buf_put(b, is_done ? VIEW(" OK Idled\r\n") : VIEW(" BAD Expected DONE\r\n"));
+    s->idle_tag_n = 0;
+    if (!is_done)
+        s->bad++;
+}
+
+void imap_idle_step(struct imap_session *s) {
+    struct view line;
+    enum imap_line_kind kind;
+    imap_tell_news(s, true);
+    if (s->is_over)
+        return;
+    imap_out_flush(&s->out);
+    s->is_waiting = true;
+    s->running = "IDLE";
+    /* News may have come while writing: then no interrupt was sent. */
+    enum err err = s->is_noted ? ERR_AGAIN
+                               : imap_wire_read(&s->wire, imap_deadline(&s->wire, s->idle_timeout_us), &line, &kind);
+    s->is_waiting = false;
+    s->running = "";
+    switch (err) {
+    case ERR_OK:
+        done(s, kind == IMAP_LINE_COMMAND && view_eq_nocase(view_trim(line), VIEW("DONE")));
+        break;
+    case ERR_AGAIN:
+        break;
+    case ERR_TIMEOUT:
+        /* RFC2177-3: a server may treat a client as inactive */
+        buf_put(&s->out.buf, VIEW("* BYE Idle for too long\r\n"));
+        imap_end(s, IMAP_SESSION_CLOSED);
+        break;
+    default:
+        imap_end(s, err == ERR_CANCELED ? IMAP_SESSION_CANCELED : IMAP_SESSION_CLOSED);
+    }
+}
