@@ -2,6 +2,7 @@
 #include "imap/engine.h"
 
 #include "message/header.h"
+#include "message/index.h"
 
 struct fetch_args {
     struct imap_set set;
@@ -43,8 +44,11 @@ static uint32_t items_of(const struct imap_fetch_atts *atts) {
         [IMAP_FETCH_BODYSTRUCTURE] = ITEM_BODYSTRUCTURE, [IMAP_FETCH_SECTION] = ITEM_SIZE | ITEM_IDS,
     };
     uint32_t mask = 0;
-    for (size_t i = 0; i < atts->n; i++)
+    for (size_t i = 0; i < atts->n; i++) {
         mask |= items[atts->list[i].kind];
+        if (atts->list[i].section.depth > 0)
+            mask |= ITEM_INDEX;
+    }
     /* A structure over ACCOUNT_DERIVED_MAX is computed again from the message. */
     if ((mask & (ITEM_ENVELOPE | ITEM_BODY | ITEM_BODYSTRUCTURE)) != 0)
         mask |= ITEM_SIZE | ITEM_IDS;
@@ -93,59 +97,51 @@ static void put_literal_size(struct fetch *f, uint64_t n) {
     buf_put(b, VIEW("}\r\n"));
 }
 
-/* Sections of the whole message that are octet ranges of it. */
-static bool is_range(const struct imap_fetch_att *att, const struct message_item *item, uint64_t *from, uint64_t *n) {
-    if (att->section.depth > 0)
-        return false;
+/* Where a section is: whole messages by their sizes, parts by the stored index. ERR_AGAIN: it must be parsed. */
+static enum err find_range(const struct imap_fetch_att *att, const struct message_item *item, struct message_range *out) {
+    const struct section *section = &att->section;
     uint64_t head = MIN((uint64_t)item->header_size, item->size);
-    switch (att->section.text) {
-    case SECTION_ALL:
-        *from = 0;
-        *n = item->size;
-        return true;
-    case SECTION_HEADER:
-        *from = 0;
-        *n = head;
-        return true;
-    case SECTION_TEXT:
-        *from = head;
-        *n = item->size - head;
-        return true;
-    default:
-        return false;
+    if (section->depth > 0 || section->text == SECTION_MIME) {
+        if (item->part_index.n == 0)
+            return ERR_AGAIN;
+        enum err err = message_index_section(item->part_index, item->size, section, out);
+        return err == ERR_OK || err == ERR_NOT_FOUND ? err : ERR_AGAIN;
     }
+    *out = (struct message_range){.size = item->size};
+    if (section->text == SECTION_TEXT)
+        *out = (struct message_range){.offset = head, .size = item->size - head};
+    else if (section->text != SECTION_ALL)
+        *out = (struct message_range){.size = head, .is_subset = section->text != SECTION_HEADER};
+    return ERR_OK;
 }
 
-/* The octets of any other section; they live in f->bytes or f->built. */
-static enum err find_section(struct fetch *f, const struct imap_fetch_att *att, const struct message_item *item,
-                             struct view *out) {
+/* The octets of a section that is no plain range; they live in f->bytes or f->built. */
+static enum err make_section(struct fetch *f, const struct imap_fetch_att *att, const struct message_item *item,
+                             const struct message_range *range, struct view *out) {
     const struct section *section = &att->section;
-    bool is_subset = section->text == SECTION_HEADER_FIELDS || section->text == SECTION_HEADER_FIELDS_NOT;
-    if (section->depth == 0 && is_subset) {
-        f->is_loaded = false;
-        TRY(imap_load_blob(f->s, item->blob, 0, MIN((uint64_t)item->header_size, item->size), &f->bytes));
-        buf_clear(&f->built);
-        header_put_subset(&f->built, buf_view(&f->bytes), section->names, section->name_count,
-                          section->text == SECTION_HEADER_FIELDS_NOT);
-        *out = buf_view(&f->built);
-        return buf_err(&f->built);
+    if (!range->is_subset) {
+        TRY(load(f, item));
+        return message_section(&f->message, section, &f->built, out);
     }
-    TRY(load(f, item));
-    return message_section(&f->message, section, &f->built, out);
+    f->is_loaded = false;
+    if (range->size > IMAP_LOAD_MAX)
+        return ERR_LIMIT;
+    TRY(imap_load_blob(f->s, item->blob, range->offset, range->size, &f->bytes));
+    buf_clear(&f->built);
+    header_put_subset(&f->built, buf_view(&f->bytes), section->names, section->name_count,
+                      section->text == SECTION_HEADER_FIELDS_NOT);
+    *out = buf_view(&f->built);
+    return buf_err(&f->built);
 }
 
 static enum err put_section(struct fetch *f, const struct imap_fetch_att *att, const struct message_item *item) {
     struct imap_session *s = f->s;
-    uint64_t from, n;
-    if (is_range(att, item, &from, &n)) {
-        clamp(att, &from, &n);
-        buf_put(&s->out.buf, att->label);
-        put_literal_size(f, n);
-        imap_send_blob(s, item->blob, from, n);
-        return ERR_OK;
-    }
-    struct view octets;
-    enum err err = find_section(f, att, item, &octets);
+    struct message_range range = {0};
+    struct view octets = VIEW_NONE;
+    enum err err = find_range(att, item, &range);
+    bool is_made = err == ERR_AGAIN || (err == ERR_OK && range.is_subset);
+    if (is_made)
+        err = make_section(f, att, item, &range, &octets);
     if (err != ERR_OK && err != ERR_NOT_FOUND)
         return err;
     buf_put(&s->out.buf, att->label);
@@ -153,11 +149,13 @@ static enum err put_section(struct fetch *f, const struct imap_fetch_att *att, c
         buf_put(&s->out.buf, VIEW(" NIL"));
         return ERR_OK;
     }
-    from = 0;
-    n = octets.n;
+    uint64_t from = is_made ? 0 : range.offset, n = is_made ? octets.n : range.size;
     clamp(att, &from, &n);
     put_literal_size(f, n);
-    imap_out_octets(&s->out, view_sub(octets, (size_t)from, (size_t)n));
+    if (is_made)
+        imap_out_octets(&s->out, view_sub(octets, (size_t)from, (size_t)n));
+    else
+        imap_send_blob(s, item->blob, from, n);
     return ERR_OK;
 }
 

@@ -160,14 +160,6 @@ void imap_send_blob(struct imap_session *s, uint64_t blob, uint64_t from, uint64
 /* Reads octets of a blob into buf (cleared first). */
 enum err imap_load_blob(struct imap_session *s, uint64_t blob, uint64_t from, uint64_t n, struct buf *out) MUST_CHECK;
 
-/* ---- search ---- */
-struct imap_search_text;
-/* search_text.c: looks for UTF-8 text in a message without case. */
-bool imap_text_in_fields(struct imap_session *s, struct view header, struct view name, struct view text, struct buf *scratch);
-bool imap_text_in_header(struct imap_session *s, struct view header, struct view text, struct buf *scratch);
-bool imap_text_in_body(struct imap_session *s, const struct message *message, bool with_headers, struct view text,
-                       struct buf *scratch);
-
 /* Each command's parse and run, for the table. */
 #define IMAP_COMMAND_DECLARE(name) \
     enum err imap_parse_##name(struct imap_parser *p, struct imap_job *job); \
