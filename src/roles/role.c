@@ -4,7 +4,10 @@
  */
 #include "roles/role.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define ROLE_CONFIG_BUDGET (256 * 1024) /* octets of the snapshot, certificates and trust anchor included */
 #define ROLE_HANDLERS_MAX 16
@@ -122,6 +125,28 @@ void role_run(const struct role_def *def, struct role_env *env, struct channel *
     env->supervisor = NULL;
     env->config = NULL;
     env->life = NULL;
+}
+
+#define ROLE_PAIR_CAPACITY 65536 /* octets in flight each way */
+
+enum err role_stream_pair(struct role_env *env, struct stream **a, struct stream **b) {
+    if (env->simulated)
+        return stream_new_pair(env->loop, ROLE_PAIR_CAPACITY, a, b);
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
+        return err_from_errno(errno);
+    struct stream *first;
+    enum err err = stream_new_socket(env->loop, fds[0], &first);
+    if (err != ERR_OK) {
+        (void)close(fds[1]);
+        return err;
+    }
+    err = stream_new_socket(env->loop, fds[1], b);
+    if (err != ERR_OK)
+        stream_free(first);
+    else
+        *a = first;
+    return err;
 }
 
 void role_peer_set(struct role_peer *peer, struct channel *channel) {

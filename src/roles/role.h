@@ -36,6 +36,7 @@ struct role_env {
     void *prepared;
     void *state; /* the role's own, set by start() */
     void *life;  /* role_run's */
+    bool simulated; /* no descriptors: all roles on one virtual loop */
 };
 
 struct role_def {
@@ -62,6 +63,9 @@ extern const struct role_def role_resolver, role_directory, role_edge, role_mail
 /* Runs a role over a channel to its supervisor in env (all fields but config, state, supervisor handlers set): starts the channel, waits for
  * role_configure, start(), serves offers, returns after role_stop or EOF, when everything of the role is gone. On a coroutine. */
 void role_run(const struct role_def *def, struct role_env *env, struct channel *supervisor);
+
+/* Two ends of a local stream: a socketpair, or memory when simulated. */
+enum err role_stream_pair(struct role_env *env, struct stream **a, struct stream **b) MUST_CHECK;
 
 /* A peer's channel that may be replaced when the peer restarts: calls wait (up to their deadline) for the first offer. */
 struct role_peer {

@@ -1,0 +1,91 @@
+/*
+ * Inside the edge role: the processes that face the internet. Rooms: connections
+ * and limits (edge.c), logins (edge_auth.c), SMTP (edge_smtp.c), the two-step
+ * delivery (edge_deliver.c), IMAP and the hand-over (edge_imap.c).
+ */
+#ifndef ROLES_EDGE_H
+#define ROLES_EDGE_H
+
+#include "base/map.h"
+#include "roles/doors.h"
+#include "roles/role.h"
+#include "sasl/scram.h"
+#include "smtp/server.h"
+#include "tls/tls.h"
+
+#define EDGE_TLS_US (60 * US_PER_S)
+#define EDGE_BUSY_US (100 * US_PER_MS) /* pause when descriptors ran out */
+#define EDGE_GOODBYE_US (1 * US_PER_S) /* for the one line to a peer over a limit */
+#define EDGE_DERIVE_ROUNDS 500         /* HMACs between two yields: about a quarter of a millisecond */
+#define EDGE_PUMP_IDLE_US (INT64_C(40) * 60 * US_PER_S) /* silence both ways; the mailbox's own limit comes first */
+#define EDGE_NETWORKS_MAX 100000
+
+struct edge {
+    struct role_env *env;
+    struct tls_library *library;
+    struct tls_server *tls; /* NULL until directory has sent the chains */
+    struct tls_signer signer;
+    struct waitq tls_ready;
+    struct role_peer directory, queue, resolver;
+    struct doors doors;
+    struct map *networks; /* network -> struct edge_network */
+    uint32_t connections;
+    uint64_t next_connection;
+    uint64_t spooled; /* octets in memory and files, all sessions */
+    struct edge_listener *listeners;
+};
+
+struct edge_listener {
+    struct edge *edge;
+    struct listener *listener;
+    struct listener_offer offer;
+    struct edge_listener *next;
+};
+
+struct edge_network {
+    uint32_t connections;
+    struct netaddr network;
+};
+
+struct edge_connection {
+    struct edge *edge;
+    struct edge_listener *listener;
+    struct stream *stream;
+    struct log log;
+    struct netaddr peer;
+    struct tls_facts tls;
+    char tls_text[100]; /* "TLSv1.3 TLS_AES_128_GCM_SHA256", empty without TLS */
+    uint64_t auth;      /* directory's session of a submission, 0 */
+    uint64_t account;
+    char address[MESSAGE_ADDRESS_MAX + 1]; /* who logged in */
+    size_t address_n;
+    uint32_t attempts;
+    uint64_t spooled;
+};
+
+/* ---- logins ---- */
+struct edge_login {
+    uint64_t session, account;
+    struct view address, grant; /* in the arena */
+};
+/* Derives the proof from a password and lets directory check it. Waits as long as directory says. ERR_DENIED: wrong. */
+enum err edge_login_password(struct edge_connection *c, enum protocol protocol, struct view user, struct view password, struct arena *arena,
+                             struct edge_login *out) MUST_CHECK;
+
+/* TLS on the connection's stream; fills tls and tls_text. The plain stream is gone in either case. */
+enum err edge_start_tls(struct edge_connection *c, struct stream *plain, struct stream **out) MUST_CHECK;
+
+/* ---- protocols: run on the connection's coroutine until it ends ---- */
+void edge_smtp(struct edge_connection *c);
+void edge_imap(struct edge_connection *c);
+
+/* ---- delivery ---- */
+/* What rcpt() leaves with a recipient. */
+struct edge_recipient {
+    struct recipient_target *targets;
+    uint32_t n;
+};
+/* DESIGN section 2, "Receiving": asks all, decides, commits. Sets every recipient's result and the reply. */
+void edge_deliver(struct edge_connection *c, const struct smtp_session_facts *facts, struct smtp_transaction *t, struct smtp_reply *reply);
+
+#endif
