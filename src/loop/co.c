@@ -185,12 +185,8 @@ enum err co_sleep(int64_t for_us) {
     return err == ERR_TIMEOUT ? ERR_OK : err;
 }
 
-enum err co_yield(void) {
-    struct co *co = running;
-    BUG_IF(co == NULL);
-    if (co->is_canceled)
-        return ERR_CANCELED;
-    co->state = CO_READY;
+enum err co_yield (void) {
+    struct co *co = running; BUG_IF(co == NULL); if (co->is_canceled) return ERR_CANCELED; co->state = CO_READY;
     loop_ready_push(co->loop, co);
     leave(co);
     return co->is_canceled ? ERR_CANCELED : ERR_OK;
@@ -204,8 +200,8 @@ enum err co_breathe(void) {
         return ERR_CANCELED;
     struct loop *loop = co->loop;
     if (loop->virtual_clock != NULL)
-        return loop->random != NULL && random_below(loop->random, BREATHE_ONE_IN) == 0 ? co_yield() : ERR_OK;
-    return loop->clock->mono_us(loop->clock) - loop->turn_start_us < BREATHE_BUDGET_US ? ERR_OK : co_yield();
+        return loop->random != NULL && random_below(loop->random, BREATHE_ONE_IN) == 0 ? co_yield () : ERR_OK;
+    return loop->clock->mono_us(loop->clock) - loop->turn_start_us < BREATHE_BUDGET_US ? ERR_OK : co_yield ();
 }
 
 void co_set_place(const char *place) {
@@ -239,8 +235,14 @@ enum err co_spawn(struct loop *loop, struct co_group *group, const char *name, v
         free(co);
         return ERR_NO_MEMORY;
     }
-    *co = (struct co){.loop = loop, .group = group, .name = name, .body = body, .arg = arg, .stack = stack,
-                      .trace = co_trace(), .timer = {.fire = time_out}};
+    *co = (struct co){.loop = loop,
+                      .group = group,
+                      .name = name,
+                      .body = body,
+                      .arg = arg,
+                      .stack = stack,
+                      .trace = co_trace(),
+                      .timer = {.fire = time_out}};
     if (group != NULL) {
         co->group_next = group->first;
         if (group->first != NULL)

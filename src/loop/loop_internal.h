@@ -13,15 +13,15 @@
 #include "loop/loop.h"
 #include "loop/stack.h"
 
-#define CO_MAX 100000                  /* coroutines of one loop: ten times the connections that a role is built for */
+#define CO_MAX 100000 /* coroutines of one loop: ten times the connections that a role is built for */
 #define BREATHE_BUDGET_US (2 * US_PER_MS) /* DESIGN section 3: what a turn may take before co_breathe() yields */
 
 /* ---- timers ---- */
 
 struct timer_node {
     int64_t at_us;
-    uint64_t seq;  /* of equal times the one armed first fires first */
-    size_t index;  /* in the heap, plus one; 0 when not armed */
+    uint64_t seq; /* of equal times the one armed first fires first */
+    size_t index; /* in the heap, plus one; 0 when not armed */
     void (*fire)(struct timer_node *node);
 };
 struct timer_heap {
@@ -58,9 +58,9 @@ struct co {
     struct stack *stack;
     enum co_state state;
     enum co_wait wait;
-    enum err result;  /* of the wait that ended */
+    enum err result; /* of the wait that ended */
     bool is_canceled;
-    bool is_resumed;  /* a resume that came while it was not waiting for one */
+    bool is_resumed; /* a resume that came while it was not waiting for one */
     struct timer_node timer;
     struct co *idle_prev, *idle_next; /* in loop->idle, by the time it was suspended */
     int64_t idle_since_us;
@@ -128,7 +128,11 @@ void loop_turn_begins(struct loop *loop);
 void loop_turn_ends(struct loop *loop, const char *name, const char *place);
 
 /* Storage for loop_set_channel_tap(). */
-static inline void loop_put_tap(struct loop *loop, struct channel_tap *tap) { loop->tap = tap; }
-static inline struct channel_tap *loop_get_tap(const struct loop *loop) { return loop->tap; }
+static inline void loop_put_tap(struct loop *loop, struct channel_tap *tap) {
+    loop->tap = tap;
+}
+static inline struct channel_tap *loop_get_tap(const struct loop *loop) {
+    return loop->tap;
+}
 
 #endif

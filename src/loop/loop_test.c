@@ -71,7 +71,7 @@ static void yields(void *arg) {
     struct actor *a = arg;
     for (int i = 0; i < a->n; i++) {
         say(a);
-        assert_int_equal(co_yield(), ERR_OK);
+        assert_int_equal(co_yield (), ERR_OK);
     }
 }
 
@@ -91,7 +91,6 @@ static void test_first_come(void **state) {
     world_fini(&w);
 }
 
-
 /* ---- stacks ---- */
 
 /* Goes down until `bytes` of stack lie between base and here; the pattern of each frame must survive. */
@@ -108,10 +107,10 @@ static void goes_deep(void *arg) {
     struct actor *a = arg;
     for (int i = 0; i < 3; i++) {
         assert_true(descend((uintptr_t)__builtin_frame_address(0), CO_STACK_SIZE / 100 * 95, 0) > 100);
-        assert_int_equal(co_yield(), ERR_OK);
+        assert_int_equal(co_yield (), ERR_OK);
     }
     double third = 1.0 / (double)a->n; /* the floating-point state survives switches as well */
-    assert_int_equal(co_yield(), ERR_OK);
+    assert_int_equal(co_yield (), ERR_OK);
     assert_true(third * 3 > 0.99 && third * 3 < 1.01);
     say(a);
 }
@@ -191,7 +190,7 @@ static void test_on_main(void **state) {
     loop_run(w.loop);
     assert_int_equal(a.n, 100);
     assert_trace(&w, "abb"); /* nobody ran in between */
-    co_on_main(fired, &a); /* on the main stack it is a call */
+    co_on_main(fired, &a);   /* on the main stack it is a call */
     assert_trace(&w, "a");
     world_fini(&w);
 }
@@ -210,8 +209,10 @@ static void test_time_jumps(void **state) {
     struct world w;
     world_init(&w, 0);
     /* Years pass in no time. */
-    struct actor a = {.trace = &w.trace, .letter = 'a', .us = 3 * 365 * 86400 * US_PER_S}, b = {.trace = &w.trace, .letter = 'b', .us = 5}, c = {.trace = &w.trace, .letter = 'c', .us = 1};
-    struct actor t = {.trace = &w.trace, .letter = 't'}, u = {.trace = &w.trace, .letter = 'u'}, v = {.trace = &w.trace, .letter = 'v'};
+    struct actor a = {.trace = &w.trace, .letter = 'a', .us = 3 * 365 * 86400 * US_PER_S},
+                 b = {.trace = &w.trace, .letter = 'b', .us = 5}, c = {.trace = &w.trace, .letter = 'c', .us = 1};
+    struct actor t = {.trace = &w.trace, .letter = 't'}, u = {.trace = &w.trace, .letter = 'u'},
+                 v = {.trace = &w.trace, .letter = 'v'};
     assert_int_equal(co_spawn(w.loop, NULL, "a", sleeps, &a, NULL), ERR_OK);
     assert_int_equal(co_spawn(w.loop, NULL, "b", sleeps, &b, NULL), ERR_OK);
     assert_int_equal(co_spawn(w.loop, NULL, "c", sleeps, &c, NULL), ERR_OK);
@@ -303,7 +304,8 @@ static void test_resume(void **state) {
     (void)state;
     struct world w;
     world_init(&w, 0);
-    struct actor a = {.trace = &w.trace, .letter = 'a', .us = 10}, b = {.trace = &w.trace, .letter = 'b', .us = 10}, c = {.trace = &w.trace, .letter = 'c', .us = US_NEVER};
+    struct actor a = {.trace = &w.trace, .letter = 'a', .us = 10}, b = {.trace = &w.trace, .letter = 'b', .us = 10},
+                 c = {.trace = &w.trace, .letter = 'c', .us = US_NEVER};
     assert_int_equal(co_spawn(w.loop, NULL, "a", suspends, &a, &a.co), ERR_OK);
     assert_int_equal(co_spawn(w.loop, NULL, "b", suspends, &b, &b.co), ERR_OK);
     assert_int_equal(co_spawn(w.loop, NULL, "c", suspends, &c, &c.co), ERR_OK);
@@ -371,7 +373,7 @@ static void suspends_everywhere(void *arg) {
         break;
     case 4:
         while (first == ERR_OK)
-            first = co_yield();
+            first = co_yield ();
         break;
     case 5:
         first = co_group_wait(a->group, deadline_us);
@@ -387,7 +389,7 @@ static void suspends_everywhere(void *arg) {
     for (int i = 0; i < 3; i++) {
         assert_int_equal(co_suspend(US_NEVER), ERR_CANCELED);
         assert_int_equal(co_sleep(1), ERR_CANCELED);
-        assert_int_equal(co_yield(), ERR_CANCELED);
+        assert_int_equal(co_yield (), ERR_CANCELED);
         assert_int_equal(co_breathe(), ERR_CANCELED);
         assert_int_equal(waitq_wait(&queue, US_NEVER), ERR_CANCELED);
     }
@@ -470,7 +472,8 @@ static void test_group_wait_deadline(void **state) {
     struct world w;
     world_init(&w, 0);
     struct co_group *group = co_group_new(w.loop);
-    struct actor s = {.trace = &w.trace, .letter = 's', .us = 20}, g = {.trace = &w.trace, .letter = 'g', .us = 10, .group = group};
+    struct actor s = {.trace = &w.trace, .letter = 's', .us = 20},
+                 g = {.trace = &w.trace, .letter = 'g', .us = 10, .group = group};
     assert_int_equal(co_spawn(w.loop, group, "s", sleeps, &s, NULL), ERR_OK);
     assert_int_equal(co_spawn(w.loop, NULL, "g", waits_group, &g, NULL), ERR_OK);
     loop_run(w.loop);
@@ -496,7 +499,8 @@ static void test_waitq_is_fair(void **state) {
     struct waitq queue = {0};
     struct actor actors[5];
     for (int i = 0; i < 5; i++) {
-        actors[i] = (struct actor){.trace = &w.trace, .letter = (char)('a' + i), .us = i == 1 ? 10 : US_NEVER, .queue = &queue};
+        actors[i] =
+            (struct actor){.trace = &w.trace, .letter = (char)('a' + i), .us = i == 1 ? 10 : US_NEVER, .queue = &queue};
         assert_int_equal(co_spawn(w.loop, NULL, "w", waits, &actors[i], &actors[i].co), ERR_OK);
     }
     assert_false(loop_run_until(w.loop, NULL, NULL, 5));
@@ -588,7 +592,7 @@ static void wanders(void *arg) {
     struct actor *a = arg;
     for (int i = 0; i < 20; i++) {
         say(a);
-        assert_int_equal(i % 3 == 0 ? co_sleep(i % 4) : i % 3 == 1 ? co_yield() : co_breathe(), ERR_OK);
+        assert_int_equal(i % 3 == 0 ? co_sleep(i % 4) : i % 3 == 1 ? co_yield () : co_breathe(), ERR_OK);
     }
 }
 
@@ -644,22 +648,14 @@ static void test_tasks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first_come),
-        cmocka_unit_test(test_deep_recursion),
-        cmocka_unit_test(test_guard_page),
-        cmocka_unit_test(test_on_main),
-        cmocka_unit_test(test_time_jumps),
-        cmocka_unit_test(test_timers_in_order),
-        cmocka_unit_test(test_run_until),
-        cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_resume_at_deadline),
-        cmocka_unit_test(test_cancel_everywhere),
-        cmocka_unit_test(test_group_end),
-        cmocka_unit_test(test_group_wait_deadline),
-        cmocka_unit_test(test_waitq_is_fair),
-        cmocka_unit_test(test_no_wake_is_lost),
-        cmocka_unit_test(test_seed_decides),
-        cmocka_unit_test(test_tasks),
+        cmocka_unit_test(test_first_come),         cmocka_unit_test(test_deep_recursion),
+        cmocka_unit_test(test_guard_page),         cmocka_unit_test(test_on_main),
+        cmocka_unit_test(test_time_jumps),         cmocka_unit_test(test_timers_in_order),
+        cmocka_unit_test(test_run_until),          cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_resume_at_deadline), cmocka_unit_test(test_cancel_everywhere),
+        cmocka_unit_test(test_group_end),          cmocka_unit_test(test_group_wait_deadline),
+        cmocka_unit_test(test_waitq_is_fair),      cmocka_unit_test(test_no_wake_is_lost),
+        cmocka_unit_test(test_seed_decides),       cmocka_unit_test(test_tasks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,7 +77,8 @@ static int64_t draw_delay_us(struct sim_net *sim) {
 static const struct sim_rule *rule_for(struct sim_net *sim, const struct netaddr *addr) {
     const struct sim_rule *found = NULL;
     VEC_EACH(&sim->rules, struct sim_rule, rule) {
-        if (netaddr_ip_eq(&rule->addr, addr) && (rule->addr.port == addr->port || (rule->addr.port == 0 && found == NULL)))
+        if (netaddr_ip_eq(&rule->addr, addr) &&
+            (rule->addr.port == addr->port || (rule->addr.port == 0 && found == NULL)))
             found = rule;
     }
     return found;

@@ -17,18 +17,23 @@ struct proxy_case {
     size_t used;
     const char *peer, *local; /* NULL: they stay as they were */
 };
-#define OK4(in, n, peer, local) {VIEW_INIT(in), ERR_OK, n, peer, local}
-#define KEPT(in, n) {VIEW_INIT(in), ERR_OK, n, NULL, NULL}
-#define BAD(in) {VIEW_INIT(in), ERR_SYNTAX, 0, NULL, NULL}
-#define MORE(in) {VIEW_INIT(in), ERR_AGAIN, 0, NULL, NULL}
+#define OK4(in, n, peer, local) \
+    { VIEW_INIT(in), ERR_OK, n, peer, local }
+#define KEPT(in, n) \
+    { VIEW_INIT(in), ERR_OK, n, NULL, NULL }
+#define BAD(in) \
+    { VIEW_INIT(in), ERR_SYNTAX, 0, NULL, NULL }
+#define MORE(in) \
+    { VIEW_INIT(in), ERR_AGAIN, 0, NULL, NULL }
 
 static const struct proxy_case cases[] = {
     OK4("PROXY TCP4 192.0.2.1 198.51.100.2 4711 25\r\nEHLO x\r\n", 43, "192.0.2.1:4711", "198.51.100.2:25"),
-    OK4("PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n", 56, "255.255.255.255:65535", "255.255.255.255:65535"),
+    OK4("PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n", 56, "255.255.255.255:65535",
+        "255.255.255.255:65535"),
     OK4("PROXY TCP4 192.0.2.1 198.51.100.2 0 25\r\n", 40, "192.0.2.1", "198.51.100.2:25"),
     OK4("PROXY TCP6 2001:db8::1 2001:db8::2 4711 993\r\n", 45, "[2001:db8::1]:4711", "[2001:db8::2]:993"),
-    OK4("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n", 104,
-        "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535", "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535"),
+    OK4("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
+        104, "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535", "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535"),
     KEPT("PROXY UNKNOWN\r\n", 15),
     KEPT("PROXY UNKNOWN\r\n\r\n", 15),
     KEPT("PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n", 59),
@@ -59,14 +64,18 @@ static const struct proxy_case cases[] = {
     BAD("EHLO client.example\r\n"),
     BAD("\x16\x03\x01\x02"), /* a TLS handshake */
     /* 107 octets are the most: with the end, without it, and with an end that comes an octet too late */
-    KEPT("PROXY UNKNOWN 1234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901\r\n", 107),
+    KEPT(
+        "PROXY UNKNOWN 1234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901\r\n",
+        107),
     BAD("PROXY UNKNOWN 123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123"),
     MORE("PROXY UNKNOWN 12345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012"),
-    BAD("PROXY UNKNOWN 12345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012\r\n"),
+    BAD("PROXY UNKNOWN "
+        "12345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012\r\n"),
 
     OK4(MARK "\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\x12\x67\0\x19rest", 28, "192.0.2.1:4711", "198.51.100.2:25"),
     OK4(MARK "\x21\x21\0\x24" IP6_1 IP6_2 "\x12\x67\0\x19", 52, "[2001:db8::1]:4711", "[2001:db8::2]:25"),
-    OK4(MARK "\x21\x21\0\x29" IP6_1 IP6_2 "\x12\x67\0\x19\x04\0\x02!!more", 57, "[2001:db8::1]:4711", "[2001:db8::2]:25"),
+    OK4(MARK "\x21\x21\0\x29" IP6_1 IP6_2 "\x12\x67\0\x19\x04\0\x02!!more", 57, "[2001:db8::1]:4711",
+        "[2001:db8::2]:25"),
     KEPT(MARK "\x20\0\0\0", 16),
     KEPT(MARK "\x20\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\x12\x67\0\x19", 28), /* LOCAL: addresses are ignored */
     KEPT(MARK "\x20\x77\0\x02..", 18),
@@ -76,7 +85,7 @@ static const struct proxy_case cases[] = {
     MORE(MARK "\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\x12\x67\0"),
     MORE("\r\n\r\n"),
     BAD("\r\n\r\n\r\n"),
-    BAD(MARK "\x11"),         /* version 1 has no binary form */
+    BAD(MARK "\x11"),           /* version 1 has no binary form */
     BAD(MARK "\x22\x11\0\x0c"), /* no such command */
     BAD(MARK "\x21\x12\0\x0c"), /* a datagram */
     BAD(MARK "\x21\x31\0\xd8"), /* a local socket */

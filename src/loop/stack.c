@@ -360,8 +360,8 @@ static struct stack *map(void) {
         return NULL;
     size_t page = page_size();
     stack->mapped = STACK_BYTES + page;
-    void *p = mmap(NULL, stack->mapped, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    void *p = mmap(NULL, stack->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK,
+                   -1, 0);
     if (p == MAP_FAILED) {
         free(stack);
         return NULL;

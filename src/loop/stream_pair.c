@@ -21,8 +21,8 @@ struct lane {
     size_t at, n;
     struct piece *pieces; /* a ring as well: cap is a power of two */
     size_t piece_at, piece_n, piece_cap;
-    int64_t last_us;      /* arrival of the newest octet, and of the end */
-    bool is_ended;        /* the writer said goodbye, or is freed */
+    int64_t last_us; /* arrival of the newest octet, and of the end */
+    bool is_ended;   /* the writer said goodbye, or is freed */
     bool is_interrupted;
     struct waitq readers, writers;
 };
@@ -232,8 +232,10 @@ enum err stream_new_pair_hooked(struct loop *loop, size_t capacity, struct pair_
     pair->capacity = capacity;
     pair->hooks = hooks;
     for (size_t i = 0; i < 2; i++)
-        pair->ends[i] = (struct pair_end){
-            .stream = {.ops = &pair_ops, .loop = loop}, .pair = pair, .in = &pair->lanes[i], .out = &pair->lanes[1 - i]};
+        pair->ends[i] = (struct pair_end){.stream = {.ops = &pair_ops, .loop = loop},
+                                          .pair = pair,
+                                          .in = &pair->lanes[i],
+                                          .out = &pair->lanes[1 - i]};
     *a = &pair->ends[0].stream;
     *b = &pair->ends[1].stream;
     return ERR_OK;

@@ -555,10 +555,18 @@ static void test_pump_canceled(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pair_carries),  cmocka_unit_test(test_socket_carries), cmocka_unit_test(test_back_pressure),
-        cmocka_unit_test(test_read_ends),     cmocka_unit_test(test_write_to_closed), cmocka_unit_test(test_take_fd),
-        cmocka_unit_test(test_input),         cmocka_unit_test(test_input_of_much),  cmocka_unit_test(test_pump),
-        cmocka_unit_test(test_pump_silence),  cmocka_unit_test(test_pump_stuck),     cmocka_unit_test(test_pump_broken),
+        cmocka_unit_test(test_pair_carries),
+        cmocka_unit_test(test_socket_carries),
+        cmocka_unit_test(test_back_pressure),
+        cmocka_unit_test(test_read_ends),
+        cmocka_unit_test(test_write_to_closed),
+        cmocka_unit_test(test_take_fd),
+        cmocka_unit_test(test_input),
+        cmocka_unit_test(test_input_of_much),
+        cmocka_unit_test(test_pump),
+        cmocka_unit_test(test_pump_silence),
+        cmocka_unit_test(test_pump_stuck),
+        cmocka_unit_test(test_pump_broken),
         cmocka_unit_test(test_pump_canceled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -272,7 +272,7 @@ static void counts_turns(void *arg) {
     struct breather *b = arg;
     while (!b->is_done) {
         b->turns++;
-        assert_int_equal(co_yield(), ERR_OK);
+        assert_int_equal(co_yield (), ERR_OK);
     }
     loop_stop(b->loop);
 }
