@@ -239,7 +239,7 @@ static void test_section_syntax(void **state) {
     static const struct {
         const char *text;
         enum err err;
-        size_t depth;
+        uint32_t depth;
         enum section_text kind;
     } table[] = {
         {"", ERR_OK, 0, SECTION_ALL},
