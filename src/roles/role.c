@@ -25,6 +25,10 @@ static void life_end(struct role_life *life) {
     waitq_wake_all(&life->ended);
 }
 
+void role_leave(struct role_env *env) {
+    life_end(env->life);
+}
+
 static enum err handle_configure(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     (void)reply_handles;

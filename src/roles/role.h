@@ -64,6 +64,9 @@ extern const struct role_def role_resolver, role_directory, role_edge, role_mail
  * role_configure, start(), serves offers, returns after role_stop or EOF, when everything of the role is gone. On a coroutine. */
 void role_run(const struct role_def *def, struct role_env *env, struct channel *supervisor);
 
+/* The role ends by itself, as after role_stop: role_run() returns once everything of it is gone. */
+void role_leave(struct role_env *env);
+
 /* Two ends of a local stream: a socketpair, or memory when simulated. */
 enum err role_stream_pair(struct role_env *env, struct stream **a, struct stream **b) MUST_CHECK;
 
