@@ -13,16 +13,20 @@
 #define R_account_changed(F, S) F(S, U64, mailbox) F(S, U64, modseq)
 RECORD_DECLARE(account_changed);
 
-/* The client's side: an account whose calls go over `channel`, which must not be started; it is started here with `extra` handlers beside
- * the notifications. The account owns the channel. Calls time out after timeout_us. */
+/* The client's side: an account whose calls go over `channel`, which must not be started; it is started here. The account owns the
+ * channel. Calls are made on coroutines only and time out after timeout_us. */
 enum err account_new_channel(struct channel *channel, const char *name, int64_t timeout_us, struct account **out) MUST_CHECK;
 /* The serving side: appends to handlers[] (room for ACCOUNT_HANDLERS entries) what serves `account` with these rights: an operation that
  * needs more is answered ERR_DENIED. ctx of the channel must be a struct account_server (first member). */
+#define ACCOUNT_UNSENT_MAX 64
 struct account_server {
     struct account *account;
     uint32_t rights;
     struct channel *channel;
     struct account_watcher watcher;
+    /* Mailboxes whose notification found the queue full; told with the next one or the next request. */
+    struct account_changed unsent[ACCOUNT_UNSENT_MAX];
+    size_t unsent_n;
 };
 #define ACCOUNT_HANDLERS 24
 size_t account_server_handlers(struct channel_handler handlers[ACCOUNT_HANDLERS]);
