@@ -32,7 +32,8 @@ struct smtp_envelope {
 /* Greets, sends, quits. outcomes[recipients_n] are set on ERR_OK (each recipient has its own reply) and live in arena. ERR_CLOSED, ERR_TIMEOUT,
  * ERR_SYNTAX: the connection failed before any final answer: try later; *sent_dot tells whether the final dot had gone out. Lines of the message
  * are sent with CRLF; a bare CR or LF is never sent (RFC5321-2.3.8): ERR_PERMANENT. Timeouts: RFC5321-4.5.3.2. *stream may be replaced. */
-enum err smtp_client_send(const struct smtp_client_params *params, struct stream **stream, const struct smtp_envelope *envelope, struct arena *arena,
-                          struct smtp_outcome *outcomes, bool *sent_dot) MUST_CHECK;
+enum err smtp_client_send(const struct smtp_client_params *params, struct stream **stream,
+                          const struct smtp_envelope *envelope, struct arena *arena, struct smtp_outcome *outcomes,
+                          bool *sent_dot) MUST_CHECK;
 
 #endif
