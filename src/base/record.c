@@ -71,6 +71,7 @@ static void encode_field(const struct field *field, const void *record, struct b
     }
     case FIELD_ADDR: {
         const struct netaddr *addr = p;
+        BUG_IF(addr->family != 0 && addr->family != 4 && addr->family != 6);
         buf_put_byte(out, addr->family);
         buf_put(out, view_of(addr->ip, addr_octets(addr->family)));
         buf_put_be16(out, addr->port);

@@ -302,7 +302,7 @@ static uint64_t trace_of_call(struct channel *c) {
 
 /* Nobody waits for the reply any more; it will come all the same, unless the request had not left yet. */
 static void abandon(struct channel *c, uint64_t id, struct pending *p) {
-    if (unqueue_request(c, id)) {
+    if (c->transport->may_take_back && unqueue_request(c, id)) {
         (void)map_remove_u64(c->pending, id);
         free(p);
         wake_room(c);

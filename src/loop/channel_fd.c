@@ -150,8 +150,8 @@ static void fd_read(struct channel *c) {
             return;
         union control control;
         struct iovec iov = {.iov_base = octets, .iov_len = sizeof(octets)};
-        struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.octets,
-                                 .msg_controllen = sizeof(control.octets)};
+        struct msghdr message = {
+            .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.octets, .msg_controllen = sizeof(control.octets)};
         ssize_t n = recvmsg(c->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         if (n < 0 && errno == EINTR)
             continue;
@@ -240,6 +240,7 @@ const struct transport channel_transport_fd = {
     .sever = fd_sever,
     .take_fd = fd_take,
     .destroy = fd_destroy,
+    .may_take_back = true,
 };
 
 enum err channel_new_fd(struct loop *loop, int fd, struct channel **out) {

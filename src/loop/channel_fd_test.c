@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -100,8 +101,7 @@ static void run_scenario(void *arg) {
     struct world *w = arg;
     w->scenario(w);
     struct number request = {1}, sum = {0};
-    assert_int_equal(
-        channel_call(w->good_peer, &type_add, &request, NULL, 0, US_NEVER, NULL, &sum, NULL), ERR_OK);
+    assert_int_equal(channel_call(w->good_peer, &type_add, &request, NULL, 0, US_NEVER, NULL, &sum, NULL), ERR_OK);
     assert_int_equal(sum.n, 2); /* the reader lives on */
     if (w->raw >= 0)
         close(w->raw);
@@ -139,7 +139,7 @@ static void run_world(void (*scenario)(struct world *w)) {
 
 static void settle(void) {
     for (int i = 0; i < 20; i++)
-        assert_int_equal(co_yield(), ERR_OK);
+        assert_int_equal(co_yield (), ERR_OK);
 }
 
 /* Sends octets with descriptors as a peer that keeps to no rule. */
@@ -302,6 +302,25 @@ static void many_more_descriptors(struct world *w) {
     send_files(w, 1, 16);
 }
 
+/* We have no descriptor left: the handle is lost, so the channel is. */
+static void too_few_descriptors(struct world *w) {
+    struct rlimit before, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    int file = open_file(), lowest = dup(file);
+    close(lowest);
+    few.rlim_cur = (rlim_t)lowest;
+    struct packet packet = request_of(2, 1);
+    packet.handles_n = 1;
+    packet.kinds[0] = HANDLE_FILE;
+    send_packet(w, packet, EIGHT, &file, 1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    settle();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    close(file);
+    assert_broken(w);
+}
+
 /* A kind that the descriptor is not. */
 static void send_wrong(struct world *w, enum handle_kind kind, int fd) {
     struct packet packet = request_of(2, 1);
@@ -355,7 +374,7 @@ static void too_many_requests(struct world *w) {
             assert_true(w->channel->backlog_n <= CHANNEL_BACKLOG_MAX);
             if (w->channel->is_paused)
                 break;
-            assert_int_equal(co_yield(), ERR_OK);
+            assert_int_equal(co_yield (), ERR_OK);
         }
         buf_fini(&out);
     }
@@ -379,7 +398,7 @@ static void never_reads(struct world *w) {
             idle = 0;
         } else {
             idle++;
-            assert_int_equal(co_yield(), ERR_OK);
+            assert_int_equal(co_yield (), ERR_OK);
         }
         buf_fini(&out);
         assert_true(w->channel->out_n <= CHANNEL_QUEUE_MAX + CHANNEL_HANDLERS_MAX);
@@ -465,10 +484,10 @@ static void our_queue_is_bounded(struct world *w) {
     assert_int_equal(channel_send(w->channel, &type_note, &n, NULL, 0), ERR_OK);
 }
 
-#define BROKEN(name)                            \
-    static void test_##name(void **state) {     \
-        (void)state;                            \
-        run_world(name);                        \
+#define BROKEN(name)                        \
+    static void test_##name(void **state) { \
+        (void)state;                        \
+        run_world(name);                    \
     }
 BROKEN(bad_version)
 BROKEN(truncated_header)
@@ -486,6 +505,7 @@ BROKEN(missing_descriptor)
 BROKEN(more_handles_than_the_type_takes)
 BROKEN(more_descriptors_than_a_packet_takes)
 BROKEN(many_more_descriptors)
+BROKEN(too_few_descriptors)
 BROKEN(pipe_as_a_file)
 BROKEN(file_as_a_stream)
 BROKEN(stream_as_a_channel)
@@ -610,6 +630,7 @@ int main(void) {
         cmocka_unit_test(test_more_handles_than_the_type_takes),
         cmocka_unit_test(test_more_descriptors_than_a_packet_takes),
         cmocka_unit_test(test_many_more_descriptors),
+        cmocka_unit_test(test_too_few_descriptors),
         cmocka_unit_test(test_pipe_as_a_file),
         cmocka_unit_test(test_file_as_a_stream),
         cmocka_unit_test(test_stream_as_a_channel),

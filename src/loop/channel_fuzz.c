@@ -27,7 +27,7 @@ static enum err serve_query(void *ctx, struct call *call, void *reply, struct ha
     if (query->n % 4 == 1)
         return co_sleep(10);
     if (query->n % 4 == 2)
-        TRY(co_yield());
+        TRY(co_yield ());
     *(struct fuzz_query *)reply = *query;
     return ERR_OK;
 }
@@ -77,7 +77,7 @@ static void feed(void *arg) {
                 handles[i].kind = HANDLE_FILE;
         }
         channel_receive(w->channel, &packet, handles);
-        if (octets.n % 2 == 1 && co_yield() != ERR_OK)
+        if (octets.n % 2 == 1 && co_yield () != ERR_OK)
             break;
     }
     (void)!co_sleep(1000);

@@ -49,6 +49,7 @@ struct transport {
     void (*sever)(struct channel *channel);
     int (*take_fd)(struct channel *channel);
     void (*destroy)(struct channel *channel); /* with the last reference */
+    bool may_take_back; /* a request in the queue has not left: a caller that gives up takes it back */
 };
 
 struct channel {
@@ -95,7 +96,7 @@ struct channel {
     bool is_mute;    /* nobody reads what we send; what the peer sent before may still come */
 
     /* in process */
-    struct channel *peer; /* holds a reference */
+    struct channel *peer;     /* holds a reference */
     struct outgoing *leaving; /* what was queued when the owner freed this end */
     int64_t last_due_us;
     bool is_cut; /* by the tap */
@@ -114,8 +115,8 @@ void channel_tell_closed(struct channel *channel);
 void channel_receive(struct channel *channel, const struct packet *packet, struct handle handles[CHANNEL_HANDLES_MAX]);
 
 /* Makes a packet. header->handles_n and kinds are set here; handles (n of them) are consumed, also on error. record may be NULL. */
-enum err outgoing_new(struct channel *channel, struct packet header, const struct record_type *type, const void *record,
-                      struct handle *handles, size_t n, struct outgoing **out) MUST_CHECK;
+enum err outgoing_new(struct channel *c, struct packet header, const struct record_type *type, const void *record,
+                      struct handle *handles, size_t n, struct outgoing **result) MUST_CHECK;
 void outgoing_free(struct outgoing *out);
 /* Appends it (takes it over) and gives the transport its chance. Drops it when the channel is severed. */
 void channel_queue(struct channel *channel, struct outgoing *out);

@@ -8,18 +8,23 @@
 #include <string.h>
 
 static const uint8_t request[] = {
-    1, 1, 0x12, 0x34,              /* version, kind, code */
-    0, 0, 0, 0, 0, 0, 0, 9,        /* id */
-    0, 0, 0, 0, 0, 0, 0, 7,        /* trace */
-    0, 0, 0, 0, 0, 0x0f, 0x42, 64, /* remaining: a second */
-    0, 2, 0, 1,                    /* err, handles: none, a file */
+    1,   1,   0x12, 0x34,                    /* version, kind, code */
+    0,   0,   0,    0,    0, 0,    0,    9,  /* id */
+    0,   0,   0,    0,    0, 0,    0,    7,  /* trace */
+    0,   0,   0,    0,    0, 0x0f, 0x42, 64, /* remaining: a second */
+    0,   2,   0,    1,                       /* err, handles: none, a file */
     'r', 'e', 'c',
 };
 
 static void the_form_is_fixed(void **state) {
     (void)state;
     struct packet packet = {
-        .kind = PACKET_REQUEST, .code = 0x1234, .id = 9, .trace = 7, .remaining_us = 1000000, .handles_n = 2,
+        .kind = PACKET_REQUEST,
+        .code = 0x1234,
+        .id = 9,
+        .trace = 7,
+        .remaining_us = 1000000,
+        .handles_n = 2,
         .kinds = {HANDLE_NONE, HANDLE_FILE},
     };
     struct buf out;

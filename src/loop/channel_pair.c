@@ -158,6 +158,7 @@ const struct transport channel_transport_pair = {
     .sever = pair_sever,
     .take_fd = pair_take_fd,
     .destroy = pair_destroy,
+    .may_take_back = false, /* the queue is the wire */
 };
 
 static enum err make_end(struct loop *loop, struct channel **out) {

@@ -173,8 +173,8 @@ static void start(struct channel *c, struct served *s) {
 }
 
 static bool may_start(const struct channel *c) {
-    return c->backlog_first != NULL && c->running_n < CHANNEL_HANDLERS_MAX &&
-           c->replies_n < CHANNEL_QUEUE_MAX && c->replies_bytes < CHANNEL_QUEUE_BYTES;
+    return c->backlog_first != NULL && c->running_n < CHANNEL_HANDLERS_MAX && c->replies_n < CHANNEL_QUEUE_MAX &&
+           c->replies_bytes < CHANNEL_QUEUE_BYTES;
 }
 
 void serve_pump(struct channel *c) {

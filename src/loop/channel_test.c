@@ -17,9 +17,12 @@
 #define R_leaf(F, S) F(S, U8, kind) F(S, VIEW, text, 20)
 RECORD_DECLARE(leaf);
 RECORD_DEFINE(leaf);
-#define R_every(F, S)                                                                                              \
-    F(S, U8, a) F(S, U16, b) F(S, U32, c) F(S, U64, d) F(S, I64, e) F(S, BOOL, f) F(S, VIEW, g, 100) F(S, ADDR, h) \
-    F(S, LIST, leaves, leaf, 10) F(S, RECORD, one, leaf)
+#define R_every(F, S) \
+    F(S, U8, a)       \
+    F(S, U16, b)      \
+    F(S, U32, c)      \
+    F(S, U64, d)      \
+    F(S, I64, e) F(S, BOOL, f) F(S, VIEW, g, 100) F(S, ADDR, h) F(S, LIST, leaves, leaf, 10) F(S, RECORD, one, leaf)
 RECORD_DECLARE(every);
 RECORD_DEFINE(every);
 #define R_number(F, S) F(S, U64, n)
@@ -41,6 +44,7 @@ static const struct message_type type_fail = {6, "fail", &number_record, &number
 static const struct message_type type_relay = {7, "relay", &number_record, &number_record, 0, 0};
 static const struct message_type type_trace = {8, "trace", &number_record, &number_record, 0, 0};
 static const struct message_type type_leaves = {9, "leaves", &leaves_record, &number_record, 0, 0};
+static const struct message_type type_free = {10, "free", &number_record, &number_record, 0, 0};
 static const struct message_type type_unserved = {99, "unserved", &number_record, &number_record, 0, 0};
 
 struct world {
@@ -79,7 +83,7 @@ static enum err do_add(void *ctx, struct call *call, void *reply, struct handle 
     (void)handles;
     uint64_t n = ((const struct number *)call->request)->n;
     for (uint64_t i = 0; i < n % 3; i++)
-        TRY(co_yield());
+        TRY(co_yield ());
     ((struct number *)reply)->n = n + 1;
     return ERR_OK;
 }
@@ -156,10 +160,23 @@ static enum err do_leaves(void *ctx, struct call *call, void *reply, struct hand
     return ERR_OK;
 }
 
+/* Ends its own channel, and goes on with what it does. */
+static enum err do_free(void *ctx, struct call *call, void *reply, struct handle handles[CHANNEL_HANDLES_MAX]) {
+    struct world *w = ctx;
+    (void)reply;
+    (void)handles;
+    assert_ptr_equal(call->channel, w->b);
+    channel_free(w->b);
+    w->b = NULL;
+    assert_int_equal(co_sleep(1), ERR_OK);
+    w->served++;
+    return ERR_OK;
+}
+
 static const struct channel_handler handlers[] = {
-    {&type_echo, do_echo},   {&type_add, do_add},     {&type_gate, do_gate},     {&type_note, do_note},
-    {&type_blob, do_blob},   {&type_fail, do_fail},   {&type_relay, do_relay},   {&type_trace, do_trace},
-    {&type_leaves, do_leaves},
+    {&type_echo, do_echo},     {&type_add, do_add},   {&type_gate, do_gate},   {&type_note, do_note},
+    {&type_blob, do_blob},     {&type_fail, do_fail}, {&type_relay, do_relay}, {&type_trace, do_trace},
+    {&type_leaves, do_leaves}, {&type_free, do_free},
 };
 
 /* ---- the world ---- */
@@ -240,7 +257,7 @@ static enum err call_number(struct world *w, const struct message_type *type, ui
 /* Lets everything that is under way happen. */
 static void settle(struct world *w) {
     for (int i = 0; i < 50; i++)
-        assert_int_equal(w->is_pair ? co_sleep(1) : co_yield(), ERR_OK);
+        assert_int_equal(w->is_pair ? co_sleep(1) : co_yield (), ERR_OK);
 }
 
 /* A caller of its own: what it asked, and how that ended. */
@@ -271,8 +288,17 @@ static void spawn_caller(struct world *w, struct co_group *group, struct caller 
 
 static struct leaf sample_leaves[2] = {{1, VIEW_INIT("x\0y")}, {2, VIEW_INIT("")}};
 static const struct every sample = {
-    .a = 1, .b = 0x1234, .c = 0xdeadbeef, .d = UINT64_MAX, .e = INT64_MIN, .f = true, .g = VIEW_INIT("na\"me"),
-    .h = {.family = 6, .ip = {[15] = 1}, .port = 25}, .leaves = sample_leaves, .leaves_n = 2, .one = {9, VIEW_INIT("z")},
+    .a = 1,
+    .b = 0x1234,
+    .c = 0xdeadbeef,
+    .d = UINT64_MAX,
+    .e = INT64_MIN,
+    .f = true,
+    .g = VIEW_INIT("na\"me"),
+    .h = {.family = 6, .ip = {[15] = 1}, .port = 25},
+    .leaves = sample_leaves,
+    .leaves_n = 2,
+    .one = {9, VIEW_INIT("z")},
 };
 
 static void every_field(struct world *w) {
@@ -403,7 +429,7 @@ static void many_calls(struct world *w) {
         callers[i].n = i;
         spawn_caller(w, group, &callers[i]);
         if (i % 500 == 499) {
-            assert_int_equal(co_yield(), ERR_OK);
+            assert_int_equal(co_yield (), ERR_OK);
             assert_true(map_count(w->a->pending) <= CHANNEL_PENDING_MAX);
             assert_true(w->a->out_n <= CHANNEL_QUEUE_MAX);
         }
@@ -545,7 +571,8 @@ static void late_reply_with_a_handle(struct world *w) {
     struct handle back[CHANNEL_HANDLES_MAX];
     assert_int_equal(file_new_memory("late", &file), ERR_OK);
     struct handle handle = HANDLE_OF_FILE(file_ref(file));
-    assert_int_equal(channel_call(w->a, &type_gate, &request, &handle, 1, in(w, 2000), NULL, &reply, back), ERR_TIMEOUT);
+    assert_int_equal(channel_call(w->a, &type_gate, &request, &handle, 1, in(w, 2000), NULL, &reply, back),
+                     ERR_TIMEOUT);
     while (map_count(w->a->pending) > 0)
         assert_int_equal(co_sleep(1), ERR_OK);
     assert_int_equal(file->refs, 1);
@@ -631,7 +658,67 @@ static void traces_are_inherited(struct world *w) {
     co_set_trace(77);
     assert_int_equal(call_number(w, &type_trace, 0, US_NEVER, &none), ERR_OK);
     assert_int_equal(none, 77);
+    struct caller child = {.type = &type_trace};
+    struct co_group *group = co_group_new(w->loop);
+    spawn_caller(w, group, &child);
     co_set_trace(0);
+    assert_int_equal(co_group_wait(group, US_NEVER), ERR_OK);
+    assert_int_equal(child.answer, 77);
+    co_group_free(group);
+}
+
+/* Handlers that ask the asker, more than are served at a time, on both sides at once. */
+static void calls_back_and_forth(struct world *w) {
+    struct caller callers[300];
+    struct co_group *group = co_group_new(w->loop);
+    memset(callers, 0, sizeof(callers));
+    for (size_t i = 0; i < ARRAY_LEN(callers); i++) {
+        callers[i].type = &type_relay;
+        spawn_caller(w, group, &callers[i]);
+    }
+    assert_int_equal(co_group_wait(group, US_NEVER), ERR_OK);
+    for (size_t i = 0; i < ARRAY_LEN(callers); i++)
+        assert_int_equal(callers[i].err, ERR_OK);
+    co_group_free(group);
+}
+
+static void a_handler_frees_its_channel(struct world *w) {
+    assert_int_equal(call_number(w, &type_free, 0, US_NEVER, NULL), ERR_AGAIN);
+    while (w->served == 0)
+        assert_int_equal(co_sleep(1), ERR_OK);
+    settle(w);
+    assert_int_equal(w->closed_a, 1);
+}
+
+static void free_in_on_close(void *ctx, enum err why) {
+    struct world *w = ctx;
+    (void)why;
+    channel_free(w->a);
+    w->a = NULL;
+    w->closed_a++;
+}
+
+static void freed_when_told(struct world *w) {
+    channel_on_close(w->a, free_in_on_close, w);
+    struct co_group *group = co_group_new(w->loop);
+    struct caller caller = {.type = &type_gate};
+    spawn_caller(w, group, &caller);
+    settle(w);
+    channel_free(w->b);
+    w->b = NULL;
+    assert_int_equal(co_group_wait(group, US_NEVER), ERR_OK);
+    assert_int_equal(caller.err, ERR_AGAIN);
+    settle(w);
+    assert_int_equal(w->closed_a, 1);
+    assert_null(w->a);
+    co_group_free(group);
+}
+
+/* A role that is about to end does not begin with anything new. */
+static void the_group_is_ending(struct world *w) {
+    co_group_cancel(w->group);
+    assert_int_equal(call_number(w, &type_add, 1, US_NEVER, NULL), ERR_AGAIN);
+    assert_true(channel_is_open(w->a));
 }
 
 static void an_unknown_code(struct world *w) {
@@ -672,105 +759,22 @@ static void not_started(struct world *w) {
     channel_free(far);
 }
 
-/* ---- the tap ---- */
-
-struct test_tap {
-    struct channel_tap tap;
-    uint64_t seen, cut_at;
-    struct random_seeded random;
-};
-
-static bool tap_packet(struct channel_tap *tap, const char *channel, uint16_t code, bool is_reply, int64_t *delay_us) {
-    struct test_tap *t = (struct test_tap *)tap;
-    (void)channel;
-    (void)code;
-    (void)is_reply;
-    *delay_us = (int64_t)random_below(&t->random.random, 1000);
-    return ++t->seen != t->cut_at;
-}
-
-static void delayed(struct world *w) {
-    struct test_tap tap = {.tap = {tap_packet}};
-    random_seeded_init(&tap.random, 5);
-    loop_set_channel_tap(w->loop, &tap.tap);
-    int64_t start_us = loop_now_us(w->loop);
-    for (uint64_t i = 0; i < 100; i++) {
-        struct number n = {i};
-        assert_int_equal(channel_send(w->a, &type_note, &n, NULL, 0), ERR_OK);
+/* clang-format off */
+#define SCENARIOS(X)                                                                                           \
+    X(every_field) X(every_handle) X(handles_that_cannot_travel) X(errors_are_classes) X(sizes) X(many_calls)  \
+    X(one_way_in_order) X(back_pressure) X(backlog_octets) X(timeouts_and_cancels) X(late_reply_with_a_handle) \
+    X(the_peer_leaves) X(we_leave) X(traces_are_inherited) X(an_unknown_code) X(calls_back_and_forth)          \
+    X(a_handler_frees_its_channel) X(freed_when_told) X(the_group_is_ending) X(not_started)
+/* clang-format on */
+#define TEST(name)                          \
+    static void test_##name(void **state) { \
+        (void)state;                        \
+        run_both(name);                     \
     }
-    assert_int_equal(call_number(w, &type_add, 1, US_NEVER, NULL), ERR_OK);
-    assert_int_equal(w->notes_in_order, 100);
-    assert_true(loop_now_us(w->loop) > start_us);
-    assert_true(loop_now_us(w->loop) <= start_us + 2000);
-    loop_set_channel_tap(w->loop, NULL);
-}
-
-static void cut(struct world *w) {
-    struct test_tap tap = {.tap = {tap_packet}, .cut_at = 10};
-    random_seeded_init(&tap.random, 5);
-    loop_set_channel_tap(w->loop, &tap.tap);
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(call_number(w, &type_add, 1, US_NEVER, NULL), ERR_OK);
-    assert_int_equal(call_number(w, &type_add, 1, US_NEVER, NULL), ERR_AGAIN); /* its reply was the tenth packet */
-    settle(w);
-    assert_int_equal(tap.seen, 10);
-    assert_int_equal(w->closed_a, 1);
-    assert_int_equal(w->closed_b, 1);
-    loop_set_channel_tap(w->loop, NULL);
-}
-
-#define BOTH(name)                              \
-    static void test_##name(void **state) {     \
-        (void)state;                            \
-        run_both(name);                         \
-    }
-BOTH(every_field)
-BOTH(every_handle)
-BOTH(handles_that_cannot_travel)
-BOTH(errors_are_classes)
-BOTH(sizes)
-BOTH(many_calls)
-BOTH(one_way_in_order)
-BOTH(back_pressure)
-BOTH(backlog_octets)
-BOTH(timeouts_and_cancels)
-BOTH(late_reply_with_a_handle)
-BOTH(the_peer_leaves)
-BOTH(we_leave)
-BOTH(traces_are_inherited)
-BOTH(an_unknown_code)
-BOTH(not_started)
-
-static void test_delayed(void **state) {
-    (void)state;
-    run_world(delayed, true, 1);
-}
-
-static void test_cut(void **state) {
-    (void)state;
-    run_world(cut, true, 1);
-}
+SCENARIOS(TEST)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_field),
-        cmocka_unit_test(test_every_handle),
-        cmocka_unit_test(test_handles_that_cannot_travel),
-        cmocka_unit_test(test_errors_are_classes),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_many_calls),
-        cmocka_unit_test(test_one_way_in_order),
-        cmocka_unit_test(test_back_pressure),
-        cmocka_unit_test(test_backlog_octets),
-        cmocka_unit_test(test_timeouts_and_cancels),
-        cmocka_unit_test(test_late_reply_with_a_handle),
-        cmocka_unit_test(test_the_peer_leaves),
-        cmocka_unit_test(test_we_leave),
-        cmocka_unit_test(test_traces_are_inherited),
-        cmocka_unit_test(test_an_unknown_code),
-        cmocka_unit_test(test_not_started),
-        cmocka_unit_test(test_delayed),
-        cmocka_unit_test(test_cut),
-    };
+#define ENTRY(name) cmocka_unit_test(test_##name),
+    const struct CMUnitTest tests[] = {SCENARIOS(ENTRY)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
