@@ -16,6 +16,9 @@ struct tls_library; /* OSSL_LIB_CTX, providers, fetched algorithms */
 /* In prepare(), before confinement: everything that loads or reads files. */
 enum err tls_library_new(struct tls_library **out) MUST_CHECK;
 void tls_library_free(struct tls_library *library);
+/* Certificate authorities (PEM, one after the other; octets between them are skipped) for clients that verify. Before tls_client_new().
+ * ERR_SYNTAX when there is none. */
+enum err tls_library_add_authorities(struct tls_library *library, struct view pem) MUST_CHECK;
 
 /* Signs `tbs` (not hashed yet) with key `key` by RFC8446-4.2.3 SignatureScheme `scheme`; the signature goes to *out. May suspend. */
 struct tls_signer {
@@ -31,20 +34,37 @@ void tls_server_unref(struct tls_server *server);
 /* PEM, leaf first. names: from the leaf's SAN. The first chain added is the default. ERR_SYNTAX. */
 enum err tls_server_add_chain(struct tls_server *server, uint64_t key, struct view pem) MUST_CHECK;
 
+/* Protocols of RFC7301 in our order of preference. None set: the client's list is ignored. A client that offers only others is refused
+ * (RFC7301-3.2). ERR_LIMIT. */
+enum err tls_server_set_alpn(struct tls_server *server, const struct view *names, size_t n) MUST_CHECK;
+/* RFC5077-4: tickets made with the key before are still taken (and renewed), those of the key before that are not. The first key is drawn
+ * when the server is made. */
+#define TLS_TICKET_KEY_SIZE 80
+void tls_server_rotate_tickets(struct tls_server *server);
+/* The same with a key from elsewhere, so that several processes take each other's tickets. */
+void tls_server_set_ticket_key(struct tls_server *server, const uint8_t key[TLS_TICKET_KEY_SIZE]);
+
 struct tls_facts {
     uint16_t version;      /* 0x0304 */
     char cipher[64];
     char server_name[256]; /* SNI */
     char alpn[32];
+    bool resumed;          /* by a ticket (RFC8446-2.2) */
 };
 /* Handshakes over `inner` (with octets already read in `early`, which must be empty after STARTTLS) on the current coroutine. Takes inner
  * over only on ERR_OK. ERR_SYNTAX protocol error, ERR_TIMEOUT, ERR_CLOSED. */
 enum err tls_accept(struct tls_server *server, struct stream *inner, int64_t deadline_us, struct stream **out, struct tls_facts *facts) MUST_CHECK;
 
+/* After a read that said ERR_CLOSED: the peer's octets ended without its close_notify (RFC8446-6.1), so the end may be an attacker's. */
+bool tls_stream_is_truncated(const struct stream *stream);
+
 /* Outbound. verify_name NULL: opportunistic, any certificate (RFC7435). */
 struct tls_client;
 enum err tls_client_new(struct tls_library *library, struct tls_client **out) MUST_CHECK;
 void tls_client_free(struct tls_client *client);
+/* Offered to servers (RFC7301). ERR_LIMIT. */
+enum err tls_client_set_alpn(struct tls_client *client, const struct view *names, size_t n) MUST_CHECK;
+/* ERR_DENIED when the server's certificate is not for verify_name, or not from an authority of the library. */
 enum err tls_connect(struct tls_client *client, struct stream *inner, const char *server_name, const char *verify_name,
                      int64_t deadline_us, struct stream **out, struct tls_facts *facts) MUST_CHECK;
 
