@@ -4,8 +4,9 @@
  * Sessions are straight-line code on coroutines: each waits by calling something
  * that suspends it (co_suspend and all that is built on it) with a deadline on
  * the loop's clock. Stacks are 256 KiB virtual with a guard page; pages touched
- * are given back when the stack is reused. Calls that never yield and may need
- * deep stacks (SQLite, zstd) run on the main stack through co_on_main().
+ * and not used any more are given back when a coroutine ends or has waited for a
+ * second. Calls that never yield and may need deep stacks (SQLite, zstd) run on
+ * the main stack through co_on_main().
  *
  * The loop works on the machine's clock with epoll, or on a virtual clock
  * without any descriptor (simulation): then time jumps to the next timer when
@@ -34,14 +35,14 @@ struct co_group;
 struct loop *loop_new(const struct log *log);
 /* A loop on a virtual clock, without descriptors. random decides the order of runnable coroutines (NULL: first come). */
 struct loop *loop_new_virtual(struct virtual_clock *clock, struct random *random, const struct log *log);
-/* All coroutines must have ended. */
+/* All coroutines must have ended; timers, watches, groups and streams go before it. */
 void loop_free(struct loop *loop);
 struct clock *loop_clock(struct loop *loop);
 int64_t loop_now_us(struct loop *loop);  /* monotonic, read once a turn */
 int64_t loop_wall_us(struct loop *loop);
 /* Runs until loop_stop(), or (virtual) until nothing can ever run again. */
 void loop_run(struct loop *loop);
-/* Virtual loops: runs until condition(ctx) is true; false when the loop went quiet or `until_us` passed first. */
+/* Virtual loops: runs until condition(ctx) is true (NULL: never); false when the loop went quiet or `until_us` passed first. */
 bool loop_run_until(struct loop *loop, bool (*condition)(void *), void *ctx, int64_t until_us);
 void loop_stop(struct loop *loop);
 /* The longest turn so far (one coroutine's run without suspending), for `./dev bench`; and what it was. */

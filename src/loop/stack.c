@@ -48,6 +48,7 @@
 #define STACK_BYTES ((size_t)CO_STACK_SIZE * (STACK_ASAN ? 4 : 1))
 /* The ABI of x86-64 lets a function use this much below its stack pointer. */
 #define RED_ZONE 128
+#define WARM_PAGES 4 /* what a warm stack keeps */
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13: a guard page without a mapping of its own */
 #endif
@@ -55,6 +56,7 @@
 struct stack {
     struct stack *next; /* in the pool */
     uint8_t *low;       /* the mapping: guard page first */
+    uint8_t *base;      /* above the guard page */
     size_t mapped;
     void (*entry)(void *arg);
     void *arg;
@@ -70,8 +72,8 @@ struct stack {
     void *self_fake, *main_fake;
 };
 
-size_t stack_size(void) {
-    return STACK_BYTES;
+struct view stack_memory(const struct stack *stack) {
+    return view_of(stack->base, STACK_BYTES);
 }
 
 static size_t page_size(void) {
@@ -88,7 +90,7 @@ static void start(unsigned high, unsigned low);
 static void prepare(struct stack *stack) {
     uintptr_t p = (uintptr_t)stack;
     BUG_IF(getcontext(&stack->self) != 0);
-    stack->self.uc_stack.ss_sp = stack->low + page_size();
+    stack->self.uc_stack.ss_sp = stack->base;
     stack->self.uc_stack.ss_size = STACK_BYTES;
     stack->self.uc_link = NULL;
     makecontext(&stack->self, (void (*)(void))start, 2, (unsigned)((uint64_t)p >> 32), (unsigned)p);
@@ -325,7 +327,7 @@ static void start(void *arg) {
 #endif
 
 void stack_enter(struct stack *stack) {
-    begin_switch(&stack->main_fake, stack->low + page_size(), STACK_BYTES);
+    begin_switch(&stack->main_fake, stack->base, STACK_BYTES);
     switch_in(stack);
     end_switch(stack->main_fake, NULL, NULL);
 }
@@ -347,7 +349,7 @@ void stack_leave_forever(struct stack *stack) {
 static void unmap(struct stack *stack) {
     VALGRIND_STACK_DEREGISTER(stack->valgrind_id);
 #if STACK_ASAN
-    __lsan_unregister_root_region(stack->low + page_size(), STACK_BYTES);
+    __lsan_unregister_root_region(stack->base, STACK_BYTES);
     __asan_unpoison_memory_region(stack->low, stack->mapped);
 #endif
     munmap(stack->low, stack->mapped);
@@ -367,6 +369,7 @@ static struct stack *map(void) {
         return NULL;
     }
     stack->low = p;
+    stack->base = stack->low + page;
     /* Neighbours become one mapping, in which the kernel might put huge pages under stacks that use 4 KiB. */
     (void)madvise(p, stack->mapped, MADV_NOHUGEPAGE);
     /* The old way makes two mappings of each stack, and a process may have 65,530. */
@@ -375,10 +378,10 @@ static struct stack *map(void) {
         free(stack);
         return NULL;
     }
-    stack->valgrind_id = (unsigned)VALGRIND_STACK_REGISTER(stack->low + page, stack->low + stack->mapped);
+    stack->valgrind_id = (unsigned)VALGRIND_STACK_REGISTER(stack->base, stack->low + stack->mapped);
 #if STACK_ASAN
     /* What only a suspended coroutine points to is not leaked. */
-    __lsan_register_root_region(stack->low + page, STACK_BYTES);
+    __lsan_register_root_region(stack->base, STACK_BYTES);
 #endif
     return stack;
 }
@@ -408,9 +411,9 @@ void stack_put(struct stack_pool *pool, struct stack *stack) {
     }
     size_t page = page_size();
     if (pool->n >= STACKS_WARM)
-        (void)madvise(stack->low + page, STACK_BYTES, MADV_DONTNEED);
-    else if (STACK_BYTES > 4 * page) /* a deep one comes back as a shallow one */
-        (void)madvise(stack->low + page, STACK_BYTES - 4 * page, MADV_DONTNEED);
+        (void)madvise(stack->base, STACK_BYTES, MADV_DONTNEED);
+    else if (STACK_BYTES > WARM_PAGES * page) /* a deep one comes back as a shallow one */
+        (void)madvise(stack->base, STACK_BYTES - WARM_PAGES * page, MADV_DONTNEED);
     stack->next = pool->first;
     pool->first = stack;
     pool->n++;
@@ -429,9 +432,8 @@ void stack_trim(struct stack *stack) {
 #ifdef STACK_UCONTEXT
     (void)stack; /* where its stack pointer is, only the C library knows */
 #else
-    size_t page = page_size();
-    uintptr_t low = (uintptr_t)stack->low + page;
-    uintptr_t used = ((uintptr_t)stack->self_sp - RED_ZONE) & ~(uintptr_t)(page - 1);
+    uintptr_t low = (uintptr_t)stack->base;
+    uintptr_t used = ((uintptr_t)stack->self_sp - RED_ZONE) & ~(uintptr_t)(page_size() - 1);
     if (used > low)
         (void)madvise((void *)low, used - low, MADV_DONTNEED);
 #endif

@@ -9,11 +9,7 @@
 #ifndef LOOP_STACK_H
 #define LOOP_STACK_H
 
-#include "base/err.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "base/view.h"
 
 #define STACKS_KEPT 256 /* free stacks kept mapped, their pages given back */
 #define STACKS_WARM 16  /* of these, how many keep their pages: a short-lived coroutine then costs no page fault */
@@ -36,7 +32,7 @@ void stack_leave(struct stack *stack);
 _Noreturn void stack_leave_forever(struct stack *stack);
 /* Gives back the pages that a suspended stack touched and does not use. */
 void stack_trim(struct stack *stack);
-/* Octets of a stack that code may use. */
-size_t stack_size(void);
+/* What code may use of it, for tests. */
+struct view stack_memory(const struct stack *stack);
 
 #endif

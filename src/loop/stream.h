@@ -15,7 +15,7 @@ struct stream_ops {
     enum err (*read)(struct stream *stream, void *p, size_t cap, int64_t deadline_us, size_t *got);
     /* All octets, or an error after which the stream is of no use. */
     enum err (*write)(struct stream *stream, struct view v, int64_t deadline_us);
-    /* Makes a pending or the next read return ERR_AGAIN: how a notification reaches an idling session. */
+    /* Makes a pending read, or the next one that would wait, return ERR_AGAIN: how a notification reaches an idling session. */
     void (*interrupt)(struct stream *stream);
     /* Says goodbye (FIN, close_notify) without waiting. */
     void (*shutdown)(struct stream *stream);
@@ -58,6 +58,7 @@ void input_fini(struct input *input); /* not the stream */
 static inline struct view input_pending(const struct input *input) {
     return (struct view){input->buf.p + input->at, input->buf.n - input->at};
 }
+/* Views of what was consumed stay valid until input_fill, input_unread or input_discard. */
 void input_consume(struct input *input, size_t n);
 /* Reads more; ERR_LIMIT when the buffer is full of unconsumed octets. */
 enum err input_fill(struct input *input, int64_t deadline_us) MUST_CHECK;
@@ -69,7 +70,7 @@ void input_discard(struct input *input);
 /* ---- PROXY protocol ---- */
 
 /* Reads a version 1 or 2 header from input and sets stream->peer and local. Only for listeners that say so. At most 536
- * octets (v2) or 107 (v1). ERR_SYNTAX on anything else. LOCAL/UNKNOWN keep the addresses. */
+ * octets (v2) or 107 (v1), and none beyond the header. ERR_SYNTAX on anything else. LOCAL/UNKNOWN keep the addresses. */
 enum err proxy_read_header(struct input *input, int64_t deadline_us) MUST_CHECK;
 /* The pure parser: ERR_AGAIN when more octets are needed; *used = header's length. peer/local untouched for LOCAL and UNKNOWN. */
 enum err proxy_parse(struct view in, size_t *used, struct netaddr *peer, struct netaddr *local) MUST_CHECK;
