@@ -122,6 +122,8 @@ enum err watch_wait(struct watch *watch, unsigned directions, int64_t deadline_u
 void watch_interrupt(struct watch *watch);
 /* Instead of a waiting coroutine: call ready(ctx) on the main stack at each edge. */
 void watch_on_ready(struct watch *watch, void (*ready)(void *ctx), void *ctx);
+/* For watch_on_ready: which edges to be called for (both at first). Asking for one again while it is ready gives an edge. */
+void watch_want(struct watch *watch, unsigned directions);
 void watch_free(struct watch *watch);
 
 #endif

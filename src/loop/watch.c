@@ -83,6 +83,15 @@ void watch_on_ready(struct watch *watch, void (*ready)(void *ctx), void *ctx) {
     watch->ctx = ctx;
 }
 
+void watch_want(struct watch *watch, unsigned directions) {
+    struct epoll_event event = {.events = EPOLLET, .data = {.ptr = watch}};
+    if (directions & WATCH_READ)
+        event.events |= EPOLLIN | EPOLLRDHUP;
+    if (directions & WATCH_WRITE)
+        event.events |= EPOLLOUT;
+    BUG_IF(epoll_ctl(watch->loop->epoll_fd, EPOLL_CTL_MOD, watch->fd, &event) != 0);
+}
+
 void watch_free(struct watch *watch) {
     if (watch == NULL)
         return;
