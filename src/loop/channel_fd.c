@@ -61,6 +61,7 @@ static void fd_flush(struct channel *c) {
         int failed = c->is_mute ? EPIPE : send_packet(c->fd, c->out_first);
         if (failed == EAGAIN || failed == EWOULDBLOCK) {
             c->is_blocked = true;
+            watch_want(c->watch, WATCH_READ | WATCH_WRITE);
             return;
         }
         if (failed == ENOBUFS || failed == ENOMEM || failed == ETOOMANYREFS) {
@@ -180,7 +181,11 @@ static void fd_read(struct channel *c) {
 static void go_on(void *ctx) {
     struct channel *c = ctx;
     channel_ref(c);
-    c->is_blocked = false;
+    if (c->is_blocked) {
+        c->is_blocked = false;
+        /* The socket becomes writable each time the peer reads: no news unless we wait for it. */
+        watch_want(c->watch, WATCH_READ);
+    }
     fd_flush(c);
     serve_pump(c); /* the replies that left may let others start */
     fd_read(c);
@@ -204,6 +209,7 @@ static enum err fd_start(struct channel *c) {
         return err;
     }
     watch_on_ready(c->watch, go_on, c);
+    watch_want(c->watch, WATCH_READ);
     timer_arm(c->kick, loop_now_us(c->loop)); /* what came before we watched */
     return ERR_OK;
 }
