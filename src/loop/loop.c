@@ -206,8 +206,10 @@ static int64_t next_trim_us(const struct loop *loop) {
 }
 
 static void trim_idle(struct loop *loop) {
-    for (int i = 0; i < IDLE_TRIM_AT_ONCE && next_trim_us(loop) <= loop->now_us; i++) {
+    for (int i = 0; i < IDLE_TRIM_AT_ONCE; i++) {
         struct co *co = loop->idle_first;
+        if (co == NULL || next_trim_us(loop) > loop->now_us)
+            break;
         loop->idle_first = co->idle_next;
         *(loop->idle_first ? &loop->idle_first->idle_prev : &loop->idle_last) = NULL;
         co->is_idle_listed = false;

@@ -359,6 +359,9 @@ struct talk {
     int client_lines, server_lines;
     size_t server_octets;
     enum err client_err, server_err;
+    struct listener *relay;
+    struct co_group *group;
+    enum err relay_err;
 };
 
 static void client_talks(void *arg) {
@@ -464,11 +467,71 @@ static void test_sim_break(void **state) {
     sim_fini(&s);
 }
 
+/* ---- cancelling at every step ---- */
+
+struct step_counter {
+    struct co_group *group;
+    int left;
+};
+
+static bool cancels_at_step(void *ctx) {
+    struct step_counter *counter = ctx;
+    if (counter->left-- == 0)
+        co_group_cancel(counter->group);
+    return false;
+}
+
+/* A relay between client and server: what `edge` does for a mailbox. */
+static void relays(void *arg) {
+    struct talk *t = arg;
+    struct stream *in, *out;
+    struct netaddr back = t->s->addr;
+    back.port++;
+    if (listener_accept(t->relay, 1000 * US_PER_S, &in) != ERR_OK)
+        return;
+    if (net_connect(t->s->net, &back, NULL, US_NEVER, &out) == ERR_OK) {
+        t->relay_err = stream_pump(in, out, t->group, 1000 * US_PER_S);
+        stream_free(out);
+    }
+    stream_free(in);
+}
+
+static void test_cancel_at_every_step(void **state) {
+    (void)state;
+    int steps = 0;
+    bool is_whole = false;
+    for (; !is_whole; steps++) {
+        struct sim s;
+        sim_init(&s, 11);
+        net_sim_set_latency(s.net, 0, 20);
+        net_sim_set_capacity(s.net, 4);
+        struct talk t = {.s = &s, .group = co_group_new(s.loop)};
+        struct netaddr back = s.addr;
+        back.port++;
+        assert_int_equal(net_listen(s.net, &s.addr, &t.relay), ERR_OK);
+        assert_int_equal(net_listen(s.net, &back, &t.listener), ERR_OK);
+        assert_int_equal(co_spawn(s.loop, t.group, "client", client_talks, &t, NULL), ERR_OK);
+        assert_int_equal(co_spawn(s.loop, t.group, "relay", relays, &t, NULL), ERR_OK);
+        assert_int_equal(co_spawn(s.loop, t.group, "server", server_talks, &t, NULL), ERR_OK);
+        struct step_counter counter = {t.group, steps};
+        assert_false(loop_run_until(s.loop, cancels_at_step, &counter, US_NEVER));
+        assert_int_equal(co_group_count(t.group), 0); /* all of them unwound, whatever they were at */
+        is_whole = counter.left > 0;
+        assert_int_equal(t.client_lines == 10, is_whole || t.client_err == ERR_OK);
+        co_group_free(t.group);
+        listener_free(t.relay);
+        listener_free(t.listener);
+        sim_fini(&s);
+    }
+    assert_true(steps > 100);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loopback),  cmocka_unit_test(test_loopback_errors), cmocka_unit_test(test_connect_waits),
-        cmocka_unit_test(test_sim_echo),  cmocka_unit_test(test_sim_fates),       cmocka_unit_test(test_sim_cut),
-        cmocka_unit_test(test_sim_break),
+        cmocka_unit_test(test_loopback),      cmocka_unit_test(test_loopback_errors),
+        cmocka_unit_test(test_connect_waits), cmocka_unit_test(test_sim_echo),
+        cmocka_unit_test(test_sim_fates),     cmocka_unit_test(test_sim_cut),
+        cmocka_unit_test(test_sim_break),     cmocka_unit_test(test_cancel_at_every_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
