@@ -65,7 +65,7 @@ static void test_scan(void **state) {
     /* What looks like a literal and is none. */
     check_scan(VIEW("a {3}x\r\na 3}\r\na {}\r\na {+}\r\na {3-}\r\n"), "C8 C6 C6 C7 C8 ");
     /* A literal that itself ends like an announcement. */
-    check_scan(VIEW("a X {3}\r\n{9} b\r\n"), "L3s C14 ");
+    check_scan(VIEW("a X {3}\r\n{9} b\r\n"), "L3s C16 ");
     check_scan(VIEW("a X {99999999999999999999999}\r\n"), "L18446744073709551615s R");
     check_scan(VIEW("a X {65536+}\r\n"), "L65536n R");
     check_scan(VIEW("a X {65500}\r\n"), "L65500s ");

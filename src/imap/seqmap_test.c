@@ -100,7 +100,8 @@ static void test_model(void **state) {
     seqmap_init(&other);
     for (int round = 0; round < 3000; round++) {
         uint32_t first = 1 + (uint32_t)random_below(&random.random, UIDS - 1);
-        uint32_t last = MIN(UIDS - 1, first + (uint32_t)random_below(&random.random, round % 3 == 0 ? 30 : 3));
+        uint32_t length = (uint32_t)random_below(&random.random, round % 3 == 0 ? 30 : 3);
+        uint32_t last = MIN(UIDS - 1, first + length);
         bool add = random_below(&random.random, 2) == 0, on_other = random_below(&random.random, 4) == 0;
         struct seqmap *m = on_other ? &other : &map;
         bool *plain = models[on_other];
