@@ -25,7 +25,12 @@ enum err channel_make(struct loop *loop, const struct transport *transport, stru
     struct channel *c = calloc(1, sizeof(*c));
     if (c == NULL)
         return ERR_NO_MEMORY;
-    *c = (struct channel){.loop = loop, .transport = transport, .refs = 1, .fd = -1, .name = "channel"};
+    *c = (struct channel){.loop = loop,
+                          .transport = transport,
+                          .refs = 1,
+                          .fd = -1,
+                          .name = "channel",
+                          .running_max = CHANNEL_HANDLERS_MAX};
     c->pending = map_new(seed, CHANNEL_PENDING_MAX);
     if (c->pending == NULL) {
         free(c);
@@ -130,6 +135,12 @@ enum err channel_start(struct channel *c, const char *name, const struct channel
 void channel_on_close(struct channel *c, void (*closed)(void *ctx, enum err why), void *ctx) {
     c->closed = closed;
     c->closed_ctx = ctx;
+}
+
+void channel_set_handlers_max(struct channel *c, size_t n) {
+    BUG_IF(n < 1 || n > CHANNEL_PENDING_MAX);
+    c->running_max = n;
+    serve_pump(c);
 }
 
 bool channel_is_open(const struct channel *c) {

@@ -12,7 +12,14 @@
  * a full queue suspends the calling coroutine until its deadline. When the peer
  * goes away, all outstanding requests fail with ERR_AGAIN. A message that cannot
  * be decoded, has an unknown code or a wrong direction closes the channel.
- * Messages of one channel arrive in order.
+ * Messages of one channel arrive in order, and handlers begin in that order. At
+ * most CHANNEL_HANDLERS_MAX of a channel's requests are served at a time; the
+ * rest waits, and when much waits nothing more is read, so that the asker waits
+ * too. Each request is answered exactly once, also a cancelled one. A request
+ * that a handler makes carries the trace id of the one it serves (co_trace()).
+ *
+ * When the peer ends, its one-way messages that came before are still served;
+ * its requests are cancelled, since nobody waits for the replies.
  */
 #ifndef LOOP_CHANNEL_H
 #define LOOP_CHANNEL_H
@@ -25,6 +32,7 @@
 #define CHANNEL_HANDLES_MAX 4
 #define CHANNEL_QUEUE_MAX 256           /* packets waiting to be sent */
 #define CHANNEL_PENDING_MAX 1024        /* requests one side may have outstanding; more wait */
+#define CHANNEL_HANDLERS_MAX 64         /* requests of one channel that are served at a time, unless the owner says otherwise */
 #define CHANNEL_VERSION 1
 
 struct channel;
@@ -61,7 +69,7 @@ struct call {
     struct arena *arena;
     const void *request;
     struct handle handles[CHANNEL_HANDLES_MAX]; /* the handler takes them by setting kind to HANDLE_NONE; the rest is closed */
-    int64_t deadline_us;
+    int64_t deadline_us; /* US_NEVER for one-way messages */
     uint64_t trace;
 };
 /* Runs on a coroutine of its own in the channel's group and returns the reply: an error class and, with ERR_OK, the record
@@ -78,13 +86,17 @@ enum err channel_new_fd(struct loop *loop, int fd, struct channel **out) MUST_CH
 enum err channel_socketpair(int fds[2]) MUST_CHECK;
 /* Two ends in one process. */
 enum err channel_new_pair(struct loop *loop, struct channel **a, struct channel **b) MUST_CHECK;
-/* Ends it: outstanding requests fail, handlers being served are cancelled, queued packets are still sent if they fit at once. */
+/* Ends it: outstanding requests fail, handlers being served are cancelled, queued packets are still sent if they fit at once.
+ * A handler may free its own channel: it goes on, and its reply is dropped. */
 void channel_free(struct channel *channel);
 /* Starts reading. name for logs; handlers must outlive the channel; group: where handlers run (may be NULL). */
 enum err channel_start(struct channel *channel, const char *name, const struct channel_handler *handlers, size_t n, void *ctx,
                        struct co_group *group) MUST_CHECK;
 /* Called once, on the main stack, when the peer is gone or broke the protocol (why: ERR_CLOSED or ERR_SYNTAX). */
 void channel_on_close(struct channel *channel, void (*closed)(void *ctx, enum err why), void *ctx);
+/* How many of its requests are served at a time, 1 to CHANNEL_PENDING_MAX: more than the default for roles whose handlers
+ * mostly wait (resolver), where slow ones must not keep fast ones waiting. */
+void channel_set_handlers_max(struct channel *channel, size_t n);
 bool channel_is_open(const struct channel *channel);
 /* Data of the role that owns the channel (who is at the other end). */
 void channel_set_user(struct channel *channel, void *user);

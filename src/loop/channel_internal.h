@@ -11,7 +11,6 @@
 #include "loop/channel.h"
 #include "loop/channel_packet.h"
 
-#define CHANNEL_HANDLERS_MAX 64               /* requests of one channel that are served at a time; the rest waits */
 #define CHANNEL_CALL_BUDGET (1024 * 1024)     /* of a request's arena: its record and what the handler makes */
 #define CHANNEL_QUEUE_BYTES (4 * 1024 * 1024) /* the queue is also full at so many octets: 32 of the largest packets */
 /* Reading pauses when so much waits to be served: all that a peer of good will has outstanding, if it is small. */
@@ -82,7 +81,7 @@ struct channel {
     struct served *backlog_first, *backlog_last;
     size_t backlog_n, backlog_bytes, backlog_handles;
     struct served *running;
-    size_t running_n;
+    size_t running_n, running_max;
     struct served *starting_first, *starting_last; /* their coroutines were made and have not begun */
     bool is_pumping;                               /* within serve_pump() */
     bool is_paused;                                /* reading */

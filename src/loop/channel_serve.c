@@ -173,7 +173,7 @@ static void start(struct channel *c, struct served *s) {
 }
 
 static bool may_start(const struct channel *c) {
-    return c->backlog_first != NULL && c->running_n < CHANNEL_HANDLERS_MAX && c->replies_n < CHANNEL_QUEUE_MAX &&
+    return c->backlog_first != NULL && c->running_n < c->running_max && c->replies_n < CHANNEL_QUEUE_MAX &&
            c->replies_bytes < CHANNEL_QUEUE_BYTES;
 }
 

@@ -477,6 +477,9 @@ static void back_pressure(struct world *w) {
     assert_int_equal(w->at_gate, CHANNEL_HANDLERS_MAX);
     assert_int_equal(map_count(w->a->pending), CHANNEL_PENDING_MAX);
     assert_true(w->b->backlog_n <= CHANNEL_BACKLOG_MAX);
+    channel_set_handlers_max(w->b, CHANNEL_HANDLERS_MAX + 10);
+    settle(w);
+    assert_int_equal(w->at_gate, CHANNEL_HANDLERS_MAX + 10);
     /* One that waits for room gives up; the others get their turn all the same. */
     co_cancel(callers[SLOW - 1].co);
     settle(w);
@@ -489,7 +492,7 @@ static void back_pressure(struct world *w) {
         assert_int_equal(callers[i].err, ERR_OK);
         assert_int_equal(callers[i].answer, i);
     }
-    assert_int_equal(w->at_gate_most, CHANNEL_HANDLERS_MAX);
+    assert_int_equal(w->at_gate_most, CHANNEL_HANDLERS_MAX + 10);
     co_group_free(group);
     free(callers);
 }

@@ -32,11 +32,12 @@ static enum err class_of(int errno_value) {
     }
 }
 
+/* MSG_DONTWAIT: who passed us the descriptor still shares its flags, and could make it blocking. */
 static enum err socket_read(struct stream *stream, void *p, size_t cap, int64_t deadline_us, size_t *got) {
     struct socket_stream *s = (struct socket_stream *)stream;
     TRY(co_breathe()); /* a peer that always has more to say does not get the loop for itself */
     for (;;) {
-        ssize_t n = recv(s->fd, p, cap, 0);
+        ssize_t n = recv(s->fd, p, cap, MSG_DONTWAIT);
         if (n > 0) {
             *got = (size_t)n;
             return ERR_OK;
@@ -57,7 +58,7 @@ static enum err socket_write(struct stream *stream, struct view v, int64_t deadl
         return ERR_CLOSED;
     while (v.n > 0) {
         TRY(co_breathe());
-        ssize_t n = send(s->fd, v.p, MIN(v.n, SEND_PIECE), MSG_NOSIGNAL);
+        ssize_t n = send(s->fd, v.p, MIN(v.n, SEND_PIECE), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0)
             v = view_skip(v, (size_t)n);
         else if (errno == EAGAIN)
