@@ -55,11 +55,10 @@ void channel_unref(struct channel *c) {
 
 static void tell(void *ctx) {
     struct channel *c = ctx;
-    if (c->is_told || c->is_freed)
+    if (c->is_told || c->is_freed || c->closed == NULL)
         return;
     c->is_told = true;
-    if (c->closed != NULL)
-        c->closed(c->closed_ctx, c->why);
+    c->closed(c->closed_ctx, c->why);
 }
 
 void channel_tell_closed(struct channel *c) {
@@ -135,6 +134,7 @@ enum err channel_start(struct channel *c, const char *name, const struct channel
 void channel_on_close(struct channel *c, void (*closed)(void *ctx, enum err why), void *ctx) {
     c->closed = closed;
     c->closed_ctx = ctx;
+    channel_tell_closed(c); /* it may be over already */
 }
 
 void channel_set_handlers_max(struct channel *c, size_t n) {

@@ -92,7 +92,8 @@ void channel_free(struct channel *channel);
 /* Starts reading. name for logs; handlers must outlive the channel; group: where handlers run (may be NULL). */
 enum err channel_start(struct channel *channel, const char *name, const struct channel_handler *handlers, size_t n, void *ctx,
                        struct co_group *group) MUST_CHECK;
-/* Called once, on the main stack, when the peer is gone or broke the protocol (why: ERR_CLOSED or ERR_SYNTAX). */
+/* Called once, on the main stack, when the peer is gone or broke the protocol (why: ERR_CLOSED or ERR_SYNTAX); also
+ * when that was before this was set. */
 void channel_on_close(struct channel *channel, void (*closed)(void *ctx, enum err why), void *ctx);
 /* How many of its requests are served at a time, 1 to CHANNEL_PENDING_MAX: more than the default for roles whose handlers
  * mostly wait (resolver), where slow ones must not keep fast ones waiting. */

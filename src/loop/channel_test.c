@@ -701,6 +701,17 @@ static void free_in_on_close(void *ctx, enum err why) {
     w->closed_a++;
 }
 
+static void told_late(struct world *w) {
+    channel_on_close(w->a, NULL, NULL);
+    channel_free(w->b);
+    w->b = NULL;
+    settle(w);
+    assert_false(channel_is_open(w->a));
+    channel_on_close(w->a, a_closed, w);
+    settle(w);
+    assert_int_equal(w->closed_a, 1);
+}
+
 static void freed_when_told(struct world *w) {
     channel_on_close(w->a, free_in_on_close, w);
     struct co_group *group = co_group_new(w->loop);
@@ -767,7 +778,7 @@ static void not_started(struct world *w) {
     X(every_field) X(every_handle) X(handles_that_cannot_travel) X(errors_are_classes) X(sizes) X(many_calls)  \
     X(one_way_in_order) X(back_pressure) X(backlog_octets) X(timeouts_and_cancels) X(late_reply_with_a_handle) \
     X(the_peer_leaves) X(we_leave) X(traces_are_inherited) X(an_unknown_code) X(calls_back_and_forth)          \
-    X(a_handler_frees_its_channel) X(freed_when_told) X(the_group_is_ending) X(not_started)
+    X(a_handler_frees_its_channel) X(freed_when_told) X(told_late) X(the_group_is_ending) X(not_started)
 /* clang-format on */
 #define TEST(name)                          \
     static void test_##name(void **state) { \
