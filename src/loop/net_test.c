@@ -467,6 +467,52 @@ static void test_sim_break(void **state) {
     sim_fini(&s);
 }
 
+/* Many pieces under way at once, each with its own time of arrival. */
+static void sends_pieces(void *arg) {
+    struct talk *t = arg;
+    struct stream *s;
+    t->client_err = net_connect(t->s->net, &t->s->addr, NULL, US_NEVER, &s);
+    assert_int_equal(t->client_err, ERR_OK);
+    for (uint8_t i = 0; i < 200; i++) {
+        assert_int_equal(stream_write(s, view_of(&i, 1), US_NEVER), ERR_OK);
+        assert_int_equal(co_sleep(1), ERR_OK);
+    }
+    stream_free(s); /* what is under way arrives all the same */
+}
+
+static void counts_pieces(void *arg) {
+    struct talk *t = arg;
+    struct stream *s;
+    assert_int_equal(listener_accept(t->listener, US_NEVER, &s), ERR_OK);
+    uint8_t p[200];
+    size_t got;
+    while ((t->server_err = stream_read(s, p, sizeof(p), US_NEVER, &got)) == ERR_OK) {
+        for (size_t i = 0; i < got; i++)
+            assert_int_equal(p[i], t->server_octets + i);
+        t->server_octets += got;
+        t->server_lines++;
+    }
+    stream_free(s);
+}
+
+static void test_sim_pieces(void **state) {
+    (void)state;
+    struct sim s;
+    sim_init(&s, 5);
+    net_sim_set_latency(s.net, 1000, 1050);
+    struct talk t = {.s = &s};
+    assert_int_equal(net_listen(s.net, &s.addr, &t.listener), ERR_OK);
+    assert_int_equal(co_spawn(s.loop, NULL, "client", sends_pieces, &t, NULL), ERR_OK);
+    assert_int_equal(co_spawn(s.loop, NULL, "server", counts_pieces, &t, NULL), ERR_OK);
+    loop_run(s.loop);
+    assert_int_equal(t.server_err, ERR_CLOSED);
+    assert_int_equal(t.server_octets, 200);
+    assert_true(t.server_lines > 20);           /* they came one after the other */
+    assert_true(s.clock.mono_us < 2100 + 1300); /* and were under way together */
+    listener_free(t.listener);
+    sim_fini(&s);
+}
+
 /* ---- cancelling at every step ---- */
 
 struct step_counter {
@@ -532,6 +578,7 @@ int main(void) {
         cmocka_unit_test(test_connect_waits), cmocka_unit_test(test_sim_echo),
         cmocka_unit_test(test_sim_fates),     cmocka_unit_test(test_sim_cut),
         cmocka_unit_test(test_sim_break),     cmocka_unit_test(test_cancel_at_every_step),
+        cmocka_unit_test(test_sim_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

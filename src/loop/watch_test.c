@@ -1,5 +1,6 @@
 /* The loop on the machine's clock: descriptors, signals, the watchdog, and what ten thousand coroutines weigh. */
 #include "loop/loop.h"
+#include "loop/loop_internal.h"
 #include "loop/signal.h"
 
 #include <setjmp.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -353,12 +355,89 @@ static void test_ten_thousand(void **state) {
     loop_free(loop);
 }
 
+/* ---- giving back ---- */
+
+/* The machine's clock, moved. */
+struct shifted_clock {
+    struct clock clock; /* first */
+    int64_t by_us;
+};
+
+static int64_t shifted_mono_us(struct clock *clock) {
+    return clock_system()->mono_us(clock_system()) + ((struct shifted_clock *)clock)->by_us;
+}
+
+static int64_t shifted_wall_us(struct clock *clock) {
+    return clock_system()->wall_us(clock_system()) + ((struct shifted_clock *)clock)->by_us;
+}
+
+struct idler {
+    struct loop *loop;
+    struct shifted_clock clock;
+    struct waitq queue;
+    struct co *deep;
+    size_t before, after;
+    bool is_done;
+};
+
+static size_t resident_octets(struct co *co) {
+    struct view memory = stack_memory(co->stack);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), n = 0;
+    unsigned char in_core[4096];
+    assert_true(memory.n / page <= sizeof(in_core));
+    assert_int_equal(mincore((void *)(uintptr_t)memory.p, memory.n, in_core), 0);
+    for (size_t i = 0; i < memory.n / page; i++)
+        n += (in_core[i] & 1u) * page;
+    return n;
+}
+
+static __attribute__((noinline)) void touch_much(void) {
+    uint8_t much[128 * 1024];
+    memset(much, 1, sizeof(much));
+    __asm__ volatile("" : : "r"(much) : "memory");
+}
+
+static void was_deep(void *arg) {
+    struct idler *idler = arg;
+    touch_much();
+    assert_int_equal(waitq_wait(&idler->queue, US_NEVER), ERR_OK);
+    touch_much();
+    idler->is_done = true;
+    loop_stop(idler->loop);
+}
+
+static void lets_time_pass(void *arg) {
+    struct idler *idler = arg;
+    assert_int_equal(co_yield (), ERR_OK);
+    idler->before = resident_octets(idler->deep);
+    idler->clock.by_us += 10 * US_PER_S;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(co_yield (), ERR_OK);
+    idler->after = resident_octets(idler->deep);
+    waitq_wake_one(&idler->queue);
+}
+
+static void test_idle_stacks_shrink(void **state) {
+    (void)state;
+    struct idler idler = {.loop = loop_new(NULL), .clock = {{shifted_mono_us, shifted_wall_us}, 0}};
+    idler.loop->clock = &idler.clock.clock;
+    assert_int_equal(co_spawn(idler.loop, NULL, "deep", was_deep, &idler, &idler.deep), ERR_OK);
+    assert_int_equal(co_spawn(idler.loop, NULL, "time", lets_time_pass, &idler, NULL), ERR_OK);
+    loop_run(idler.loop);
+    assert_true(idler.is_done);
+    assert_true(idler.before >= 128 * 1024);
+#if defined(__x86_64__) || defined(__aarch64__)
+    assert_true(idler.after <= 16 * 1024);
+#endif
+    loop_free(idler.loop);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read_and_write), cmocka_unit_test(test_interrupt_cancel_timeout),
         cmocka_unit_test(test_callbacks),      cmocka_unit_test(test_signals),
         cmocka_unit_test(test_watchdog),       cmocka_unit_test(test_breathe),
-        cmocka_unit_test(test_ten_thousand),
+        cmocka_unit_test(test_ten_thousand),   cmocka_unit_test(test_idle_stacks_shrink),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
