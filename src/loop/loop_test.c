@@ -524,6 +524,28 @@ static void test_waitq_is_fair(void **state) {
     world_fini(&w);
 }
 
+static void wakes_one(void *ctx) {
+    waitq_wake_one(ctx);
+}
+
+/* The wake comes after the deadline's timer fired and before the coroutine ran: it wins, since nobody else is there. */
+static void test_wake_at_deadline(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, 0);
+    struct waitq queue = {0};
+    struct actor a = {.trace = &w.trace, .letter = 'a', .us = 10, .queue = &queue};
+    assert_int_equal(co_spawn(w.loop, NULL, "a", waits, &a, NULL), ERR_OK);
+    assert_false(loop_run_until(w.loop, NULL, NULL, 5));
+    struct timer *timer = timer_new(w.loop, wakes_one, &queue);
+    timer_arm(timer, 10);
+    loop_run(w.loop);
+    assert_int_equal(a.result, ERR_OK);
+    assert_trace(&w, "a");
+    timer_free(timer);
+    world_fini(&w);
+}
+
 /* N tokens, N takers with deadlines and cancels all around: every token is taken by exactly one, or is left. */
 struct tokens {
     struct waitq queue;
@@ -648,14 +670,23 @@ static void test_tasks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first_come),         cmocka_unit_test(test_deep_recursion),
-        cmocka_unit_test(test_guard_page),         cmocka_unit_test(test_on_main),
-        cmocka_unit_test(test_time_jumps),         cmocka_unit_test(test_timers_in_order),
-        cmocka_unit_test(test_run_until),          cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_resume_at_deadline), cmocka_unit_test(test_cancel_everywhere),
-        cmocka_unit_test(test_group_end),          cmocka_unit_test(test_group_wait_deadline),
-        cmocka_unit_test(test_waitq_is_fair),      cmocka_unit_test(test_no_wake_is_lost),
-        cmocka_unit_test(test_seed_decides),       cmocka_unit_test(test_tasks),
+        cmocka_unit_test(test_first_come),
+        cmocka_unit_test(test_deep_recursion),
+        cmocka_unit_test(test_guard_page),
+        cmocka_unit_test(test_on_main),
+        cmocka_unit_test(test_time_jumps),
+        cmocka_unit_test(test_timers_in_order),
+        cmocka_unit_test(test_run_until),
+        cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_resume_at_deadline),
+        cmocka_unit_test(test_cancel_everywhere),
+        cmocka_unit_test(test_group_end),
+        cmocka_unit_test(test_group_wait_deadline),
+        cmocka_unit_test(test_waitq_is_fair),
+        cmocka_unit_test(test_wake_at_deadline),
+        cmocka_unit_test(test_no_wake_is_lost),
+        cmocka_unit_test(test_seed_decides),
+        cmocka_unit_test(test_tasks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
