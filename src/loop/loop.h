@@ -96,6 +96,9 @@ struct waitq {
     struct waiter *first, *last;
 };
 enum err waitq_wait(struct waitq *queue, int64_t deadline_us) MUST_CHECK;
+/* Waits without a deadline and also when the caller is cancelled: for what others still use (a frame, a stream). Whoever is waited for must
+ * end by itself. */
+void waitq_wait_shielded(struct waitq *queue);
 void waitq_wake_one(struct waitq *queue);
 void waitq_wake_all(struct waitq *queue);
 

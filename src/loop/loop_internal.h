@@ -78,8 +78,6 @@ struct co_group {
 enum err co_wait(enum co_wait wait, int64_t deadline_us) MUST_CHECK;
 /* Makes a suspended coroutine runnable; its co_wait() returns result. */
 void co_wake(struct co *co, enum err result);
-/* Waits for a wake that is sure to come, even when the caller is cancelled. */
-void waitq_wait_shielded(struct waitq *queue);
 /* Runs one coroutine until it suspends. On the main stack. */
 void co_run(struct co *co);
 

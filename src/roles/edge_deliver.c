@@ -163,9 +163,8 @@ static enum err check_all(struct delivery *d) {
         if (co_spawn(env->loop, env->group, "edge.check", check_worker, &job, NULL) == ERR_OK)
             job.running++;
     check_worker(&job);
-    while (job.running) /* workers use this frame: also a cancelled one waits for them, they are cancelled too */
-        if (waitq_wait(&job.done, US_NEVER) == ERR_CANCELED && job.running)
-            (void)!co_yield();
+    while (job.running) /* workers use this frame; when we are cancelled, so are they */
+        waitq_wait_shielded(&job.done);
     return co_is_canceled(co_current()) ? ERR_CANCELED : ERR_OK;
 }
 

@@ -132,16 +132,14 @@ static void pump_down(struct edge_session *s) {
 
 static void session_pump(struct edge_session *s) {
     struct role_env *env = s->c->edge->env;
-    s->up_running = co_spawn(env->loop, env->group, "edge.pump", pump_up, s, NULL) == ERR_OK;
+    struct co *up;
+    s->up_running = co_spawn(env->loop, env->group, "edge.pump", pump_up, s, &up) == ERR_OK;
     if (s->up_running)
         pump_down(s);
-    if (!s->released && s->c->stream)
-        s->released = true;
-    while (s->up_running) { /* it uses our frame and the streams */
-        stream_interrupt(s->c->stream);
-        if (waitq_wait(&s->changed, US_NEVER) == ERR_CANCELED)
-            (void)!co_yield();
-    }
+    if (s->up_running)
+        co_cancel(up);
+    while (s->up_running) /* it uses our frame and the streams */
+        waitq_wait_shielded(&s->changed);
 }
 
 /* After the pump: came the session back, or did it end? */

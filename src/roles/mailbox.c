@@ -34,6 +34,7 @@ struct delivery_door {
     struct account_server server; /* first: the handlers' context */
     struct mailbox_role *role;
     struct channel *channel;
+    struct channel_handler handlers[ACCOUNT_HANDLERS];
     bool closed;
     struct delivery_door *next;
 };
@@ -229,8 +230,6 @@ static void door_free(struct delivery_door *door) {
 
 static void door_offer(struct mailbox_role *role, struct channel *channel) {
     struct role_env *env = role->env;
-    struct channel_handler handlers[ACCOUNT_HANDLERS];
-    size_t n = account_server_handlers(handlers);
     struct delivery_door *door = calloc(1, sizeof(*door));
     if (!door) {
         channel_free(channel);
@@ -239,7 +238,8 @@ static void door_offer(struct mailbox_role *role, struct channel *channel) {
     door->server = (struct account_server){.account = role->account, .rights = RIGHT_DELIVER, .channel = channel};
     door->role = role;
     door->channel = channel;
-    if (channel_start(channel, "delivery", handlers, n, &door->server, env->group) != ERR_OK) {
+    size_t n = account_server_handlers(door->handlers);
+    if (channel_start(channel, "delivery", door->handlers, n, &door->server, env->group) != ERR_OK) {
         channel_free(channel);
         free(door);
         return;

@@ -109,8 +109,8 @@ void role_run(const struct role_def *def, struct role_env *env, struct channel *
     if (life.arena && env->group &&
         channel_start(supervisor, "supervisor", handlers, n, env, env->group) == ERR_OK) {
         channel_on_close(supervisor, supervisor_gone, env);
-        while (!life.ending && waitq_wait(&life.ended, US_NEVER) == ERR_OK)
-            ;
+        while (!life.ending)
+            waitq_wait_shielded(&life.ended);
     } else {
         log_plain(&env->log, LOG_ERROR, "role.channel");
     }
