@@ -23,10 +23,10 @@ enum err imap_parse_fetch(struct imap_parser *p, struct imap_job *job) {
 struct fetch {
     struct imap_session *s;
     const struct imap_fetch_atts *atts;
-    bool with_uid;       /* UID FETCH: UID in each response (RFC3501-6.4.8) */
-    bool has_flags;      /* FLAGS was asked for */
-    uint32_t items;      /* ITEM_* */
-    uint32_t found;      /* messages sent */
+    bool with_uid;        /* UID FETCH: UID in each response (RFC3501-6.4.8) */
+    bool has_flags;       /* FLAGS was asked for */
+    uint32_t items;       /* ITEM_* */
+    uint32_t found;       /* messages sent */
     struct seqmap marked; /* \Seen was set by this command */
     /* The message whose parts are being sent, when it had to be parsed. */
     uint64_t loaded_blob;
@@ -38,10 +38,14 @@ struct fetch {
 
 static uint32_t items_of(const struct imap_fetch_atts *atts) {
     static const uint32_t items[] = {
-        [IMAP_FETCH_FLAGS] = ITEM_FLAGS,       [IMAP_FETCH_UID] = 0,
-        [IMAP_FETCH_INTERNALDATE] = ITEM_DATES, [IMAP_FETCH_SIZE] = ITEM_SIZE,
-        [IMAP_FETCH_ENVELOPE] = ITEM_ENVELOPE, [IMAP_FETCH_BODY] = ITEM_BODY,
-        [IMAP_FETCH_BODYSTRUCTURE] = ITEM_BODYSTRUCTURE, [IMAP_FETCH_SECTION] = ITEM_SIZE | ITEM_IDS,
+        [IMAP_FETCH_FLAGS] = ITEM_FLAGS,
+        [IMAP_FETCH_UID] = 0,
+        [IMAP_FETCH_INTERNALDATE] = ITEM_DATES,
+        [IMAP_FETCH_SIZE] = ITEM_SIZE,
+        [IMAP_FETCH_ENVELOPE] = ITEM_ENVELOPE,
+        [IMAP_FETCH_BODY] = ITEM_BODY,
+        [IMAP_FETCH_BODYSTRUCTURE] = ITEM_BODYSTRUCTURE,
+        [IMAP_FETCH_SECTION] = ITEM_SIZE | ITEM_IDS,
     };
     uint32_t mask = 0;
     for (size_t i = 0; i < atts->n; i++) {
@@ -56,10 +60,12 @@ static uint32_t items_of(const struct imap_fetch_atts *atts) {
 }
 
 static void put_internal_date(struct buf *b, int64_t us) {
-    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     int64_t unix_s = us / US_PER_S;
     struct date d = date_from_unix(unix_s, 0);
-    buf_printf(b, "\"%2d-%s-%04d %02d:%02d:%02d +0000\"", d.day, months[d.month - 1], d.year, d.hour, d.minute, d.second);
+    buf_printf(b, "\"%2d-%s-%04d %02d:%02d:%02d +0000\"", d.day, months[d.month - 1], d.year, d.hour, d.minute,
+               d.second);
 }
 
 /* Parses the whole message: for parts that are not simple octet ranges of it. */
@@ -98,7 +104,8 @@ static void put_literal_size(struct fetch *f, uint64_t n) {
 }
 
 /* Where a section is: whole messages by their sizes, parts by the stored index. ERR_AGAIN: it must be parsed. */
-static enum err find_range(const struct imap_fetch_att *att, const struct message_item *item, struct message_range *out) {
+static enum err find_range(const struct imap_fetch_att *att, const struct message_item *item,
+                           struct message_range *out) {
     const struct section *section = &att->section;
     uint64_t head = MIN((uint64_t)item->header_size, item->size);
     if (section->depth > 0 || section->text == SECTION_MIME) {
@@ -256,7 +263,8 @@ static enum err put_message(struct fetch *f, const struct message_item *item) {
 static enum err fetch_batch(struct fetch *f, struct uid_range *ranges, uint32_t n, uint32_t items,
                             enum err (*each)(struct fetch *, const struct message_item *)) {
     struct imap_session *s = f->s;
-    struct message_fetch_args args = {.mailbox = s->sel.id, .ranges = ranges, .ranges_n = n, .from_uid = 1, .items = items};
+    struct message_fetch_args args = {
+        .mailbox = s->sel.id, .ranges = ranges, .ranges_n = n, .from_uid = 1, .items = items};
     /* The ranges live in s->work, and the results in an arena of their own per answer. */
     struct arena *arena = arena_new("imap_fetch", IMAP_WORK_ARENA);
     if (arena == NULL)
@@ -320,7 +328,8 @@ static enum err fetch_all(struct fetch *f, const struct imap_set *set, uint32_t 
         struct uid_range *ranges;
         uint32_t n, messages;
         arena_clear(f->s->work);
-        TRY(imap_uids(f->s, set, f->with_uid, from, ACCOUNT_BATCH_MAX, ACCOUNT_RANGES_MAX, &ranges, &n, &messages, &from));
+        TRY(imap_uids(f->s, set, f->with_uid, from, ACCOUNT_BATCH_MAX, ACCOUNT_RANGES_MAX, &ranges, &n, &messages,
+                      &from));
         if (n == 0)
             break;
         *asked += messages;

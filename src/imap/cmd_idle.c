@@ -24,6 +24,24 @@ static void done(struct imap_session *s, bool is_done) {
         s->bad++;
 }
 
+static void renew(struct arena **arena, const char *name, size_t budget) {
+    struct arena *fresh = arena_new(name, budget);
+    if (fresh == NULL)
+        return;
+    arena_free(*arena);
+    *arena = fresh;
+}
+
+/* A session may idle for a day: what earlier commands needed is given back. */
+static void slim(struct imap_session *s) {
+    renew(&s->arena, "imap_command", IMAP_COMMAND_ARENA);
+    renew(&s->work, "imap_work", IMAP_WORK_ARENA);
+    renew(&s->chunk, "imap_chunk", IMAP_CHUNK_ARENA);
+    buf_fini(&s->wire.command);
+    if (s->out.buf.n == 0)
+        buf_fini(&s->out.buf);
+}
+
 void imap_idle_step(struct imap_session *s) {
     struct view line;
     enum imap_line_kind kind;
@@ -31,11 +49,12 @@ void imap_idle_step(struct imap_session *s) {
     if (s->is_over)
         return;
     imap_out_flush(&s->out);
+    slim(s);
     s->is_waiting = true;
     s->running = "IDLE";
     /* News may have come while writing: then no interrupt was sent. */
-    enum err err = s->is_noted ? ERR_AGAIN
-                               : imap_wire_read(&s->wire, imap_deadline(&s->wire, s->idle_timeout_us), &line, &kind);
+    enum err err =
+        s->is_noted ? ERR_AGAIN : imap_wire_read(&s->wire, imap_deadline(&s->wire, s->idle_timeout_us), &line, &kind);
     s->is_waiting = false;
     s->running = "";
     switch (err) {

@@ -146,9 +146,14 @@ static bool has_children(const struct names *names, struct view parent) {
 static struct view use_attribute(uint8_t use) {
     /* RFC6154-2 */
     static const struct view attributes[] = {
-        [USE_NONE] = VIEW_INIT(""),       [USE_ARCHIVE] = VIEW_INIT(" \\Archive"), [USE_DRAFTS] = VIEW_INIT(" \\Drafts"),
-        [USE_JUNK] = VIEW_INIT(" \\Junk"), [USE_SENT] = VIEW_INIT(" \\Sent"),       [USE_TRASH] = VIEW_INIT(" \\Trash"),
-        [USE_ALL] = VIEW_INIT(" \\All"),   [USE_FLAGGED] = VIEW_INIT(" \\Flagged"),
+        [USE_NONE] = VIEW_INIT(""),
+        [USE_ARCHIVE] = VIEW_INIT(" \\Archive"),
+        [USE_DRAFTS] = VIEW_INIT(" \\Drafts"),
+        [USE_JUNK] = VIEW_INIT(" \\Junk"),
+        [USE_SENT] = VIEW_INIT(" \\Sent"),
+        [USE_TRASH] = VIEW_INIT(" \\Trash"),
+        [USE_ALL] = VIEW_INIT(" \\All"),
+        [USE_FLAGGED] = VIEW_INIT(" \\Flagged"),
     };
     return use < ARRAY_LEN(attributes) ? attributes[use] : VIEW("");
 }
@@ -197,7 +202,8 @@ static enum err lsub(struct imap_session *s, const struct list_args *args, struc
         for (size_t end = 1; end < name.n; end++) {
             struct view parent = view_sub(name, 0, end);
             struct name key = {.name = parent};
-            if (name.p[end] != ACCOUNT_SEPARATOR || view_eq(parent, told_parent) || !imap_list_match(args->pattern, parent) ||
+            if (name.p[end] != ACCOUNT_SEPARATOR || view_eq(parent, told_parent) ||
+                !imap_list_match(args->pattern, parent) ||
                 bsearch(&key, names->list, names->n, sizeof(key), by_name) != NULL)
                 continue;
             told_parent = parent;

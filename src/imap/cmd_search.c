@@ -65,7 +65,8 @@ static enum err prepare(struct search *q, struct imap_search_key *key) {
         q->items |= ITEM_SIZE | ITEM_IDS;
         buf_init(&folded, IMAP_COMMAND_ARENA);
         search_fold(&folded, key->text);
-        enum err err = buf_err(&folded) != ERR_OK ? buf_err(&folded) : arena_view(s->arena, buf_view(&folded), &key->text);
+        enum err err =
+            buf_err(&folded) != ERR_OK ? buf_err(&folded) : arena_view(s->arena, buf_view(&folded), &key->text);
         buf_fini(&folded);
         if (err != ERR_OK)
             return err;

@@ -52,8 +52,9 @@ void imap_run_status(struct imap_session *s, struct imap_job *job) {
         return;
     }
     const uint32_t values[STATUS_COUNT] = {
-        [STATUS_MESSAGES] = mailbox.exists, [STATUS_RECENT] = mailbox.recent, [STATUS_UIDNEXT] = mailbox.uidnext,
-        [STATUS_UIDVALIDITY] = mailbox.uidvalidity, [STATUS_UNSEEN] = mailbox.unseen,
+        [STATUS_MESSAGES] = mailbox.exists, [STATUS_RECENT] = mailbox.recent,
+        [STATUS_UIDNEXT] = mailbox.uidnext, [STATUS_UIDVALIDITY] = mailbox.uidvalidity,
+        [STATUS_UNSEEN] = mailbox.unseen,
     };
     buf_put(b, VIEW("* STATUS "));
     imap_put_mailbox(b, args->mailbox);

@@ -78,7 +78,8 @@ void imap_run_store(struct imap_session *s, struct imap_job *job) {
         struct uid_range *ranges;
         uint32_t n, messages;
         arena_clear(s->work);
-        err = imap_uids(s, &args->set, job->is_uid, from, ACCOUNT_BATCH_MAX, ACCOUNT_RANGES_MAX, &ranges, &n, &messages, &from);
+        err = imap_uids(s, &args->set, job->is_uid, from, ACCOUNT_BATCH_MAX, ACCOUNT_RANGES_MAX, &ranges, &n, &messages,
+                        &from);
         if (err != ERR_OK || n == 0)
             break;
         asked += messages;

@@ -4,6 +4,7 @@
 #define AUTH IMAP_IN_AUTHENTICATED
 #define SEL IMAP_IN_SELECTED
 #define ANY IMAP_ANYTIME
+/* clang-format off */
 const struct imap_command imap_commands[] = {
     {VIEW_INIT("APPEND"), ANY, false, false, false, false, imap_parse_append, imap_run_append},
     {VIEW_INIT("CAPABILITY"), ANY, false, false, false, false, NULL, imap_run_capability},
@@ -35,6 +36,7 @@ const struct imap_command imap_commands[] = {
     {VIEW_INIT("UNSELECT"), SEL, false, false, false, false, NULL, imap_run_unselect},
     {VIEW_INIT("UNSUBSCRIBE"), ANY, false, false, false, false, imap_parse_subscribe, imap_run_unsubscribe},
 };
+/* clang-format on */
 const size_t imap_commands_n = ARRAY_LEN(imap_commands);
 
 static const struct imap_command *find(struct view name, bool is_uid) {
@@ -58,7 +60,8 @@ enum err imap_command_parse(struct imap_parser *p, struct imap_job *job) {
     }
     const struct imap_command *command = find(name, job->is_uid);
     if (command == NULL) {
-        static const struct view before_login[] = {VIEW_INIT("LOGIN"), VIEW_INIT("AUTHENTICATE"), VIEW_INIT("STARTTLS")};
+        static const struct view before_login[] = {VIEW_INIT("LOGIN"), VIEW_INIT("AUTHENTICATE"),
+                                                   VIEW_INIT("STARTTLS")};
         for (size_t i = 0; i < ARRAY_LEN(before_login); i++) {
             if (!job->is_uid && view_eq_nocase(name, before_login[i]))
                 return imap_wrong(p, ERR_SYNTAX, "Already logged in");

@@ -8,10 +8,11 @@
 #include "imap/utf7.h"
 #include "imap/wire.h"
 
-#define IMAP_COMMAND_ARENA ((size_t)1024 * 1024)     /* values of one command: a line of 64 KiB and what is made of it */
-#define IMAP_WORK_ARENA ((size_t)4 * 1024 * 1024)    /* one batch of the store's answers */
-#define IMAP_LIST_ARENA ((size_t)16 * 1024 * 1024)   /* all names of ACCOUNT_MAILBOXES_MAX mailboxes */
-#define IMAP_LOAD_MAX ((size_t)64 * 1024 * 1024)     /* a message that must be parsed to find a part of it */
+#define IMAP_COMMAND_ARENA ((size_t)1024 * 1024)   /* values of one command: a line of 64 KiB and what is made of it */
+#define IMAP_WORK_ARENA ((size_t)4 * 1024 * 1024)  /* one batch of the store's answers */
+#define IMAP_CHUNK_ARENA ((size_t)ACCOUNT_READ_MAX * 2) /* one piece of a blob */
+#define IMAP_LIST_ARENA ((size_t)16 * 1024 * 1024) /* all names of ACCOUNT_MAILBOXES_MAX mailboxes */
+#define IMAP_LOAD_MAX ((size_t)64 * 1024 * 1024)   /* a message that must be parsed to find a part of it */
 #define IMAP_OWN_MAX ((size_t)ACCOUNT_BATCH_MAX * 4) /* own changes remembered until they come back as news */
 
 /* A change that this session made and has told: not news when the store reports it. */
@@ -64,8 +65,8 @@ struct imap_session {
     uint64_t append_max;
     int64_t idle_timeout_us;
     uint32_t bad, bad_max;
-    const char *running;        /* name of the command */
-    const char *shutdown_text;  /* say BYE */
+    const char *running;       /* name of the command */
+    const char *shutdown_text; /* say BYE */
     bool is_over;
     enum imap_session_end end;
 };
@@ -78,13 +79,13 @@ struct imap_job {
     const struct imap_command *command;
     struct view tag;
     bool is_uid;
-    void *args;              /* what command->parse made */
-    uint64_t literal;        /* of a streamed literal */
+    void *args;       /* what command->parse made */
+    uint64_t literal; /* of a streamed literal */
     bool literal_is_sync;
-    bool has_literal;        /* it is still to be read */
-    bool answered;           /* the command wrote its tagged response, or it must not be written */
+    bool has_literal; /* it is still to be read */
+    bool answered;    /* the command wrote its tagged response, or it must not be written */
     enum imap_reply_kind kind;
-    struct view code;        /* without brackets; may be empty */
+    struct view code; /* without brackets; may be empty */
     const char *text;
 };
 
@@ -118,7 +119,8 @@ void imap_note(struct imap_session *s, const char *event, struct view detail, en
 
 /* ---- session.c ---- */
 /* A session in its first state, without a login to answer. */
-enum err imap_session_create(const struct imap_session_params *params, struct view unread, struct imap_session **out) MUST_CHECK;
+enum err imap_session_create(const struct imap_session_params *params, struct view unread,
+                             struct imap_session **out) MUST_CHECK;
 void imap_deselect(struct imap_session *s);
 void imap_end(struct imap_session *s, enum imap_session_end end);
 
@@ -142,7 +144,8 @@ bool imap_settle(struct imap_session *s, struct imap_job *job, struct imap_set *
 /* The told UIDs of a settled set from `from` on, as ranges in s->work: at most max_ranges ranges and max messages. *next: where
  * to go on, 0 at the end. */
 enum err imap_uids(struct imap_session *s, const struct imap_set *set, bool is_uid, uint32_t from, uint32_t max,
-                   uint32_t max_ranges, struct uid_range **ranges, uint32_t *n, uint32_t *messages, uint32_t *next) MUST_CHECK;
+                   uint32_t max_ranges, struct uid_range **ranges, uint32_t *n, uint32_t *messages,
+                   uint32_t *next) MUST_CHECK;
 /* "1:3,5" */
 void imap_put_ranges(struct buf *out, const struct uid_range *ranges, uint32_t n);
 
@@ -161,7 +164,7 @@ void imap_send_blob(struct imap_session *s, uint64_t blob, uint64_t from, uint64
 enum err imap_load_blob(struct imap_session *s, uint64_t blob, uint64_t from, uint64_t n, struct buf *out) MUST_CHECK;
 
 /* Each command's parse and run, for the table. */
-#define IMAP_COMMAND_DECLARE(name) \
+#define IMAP_COMMAND_DECLARE(name)                                           \
     enum err imap_parse_##name(struct imap_parser *p, struct imap_job *job); \
     void imap_run_##name(struct imap_session *s, struct imap_job *job)
 #define IMAP_COMMAND_DECLARE_PLAIN(name) void imap_run_##name(struct imap_session *s, struct imap_job *job)

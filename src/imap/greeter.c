@@ -207,7 +207,8 @@ static enum err read_response(struct greeter *g, struct view *out) {
 /* RFC4616-2: [authzid] NUL authcid NUL passwd */
 static bool split_plain(struct view message, struct view *authzid, struct view *user, struct view *password) {
     struct view rest;
-    return view_split(message, 0, authzid, &rest) && view_split(rest, 0, user, password) && view_find_byte(*password, 0) < 0;
+    return view_split(message, 0, authzid, &rest) && view_split(rest, 0, user, password) &&
+           view_find_byte(*password, 0) < 0;
 }
 
 static enum verdict_of_command run_plain(struct greeter *g, struct view base64) {
@@ -255,9 +256,12 @@ static const struct greeter_command {
     bool has_arguments;
     enum verdict_of_command (*run)(struct greeter *g, struct imap_parser *p);
 } commands[] = {
-    {VIEW_INIT("CAPABILITY"), false, run_capability}, {VIEW_INIT("NOOP"), false, run_noop},
-    {VIEW_INIT("LOGOUT"), false, run_logout},         {VIEW_INIT("ID"), true, run_id},
-    {VIEW_INIT("STARTTLS"), false, run_starttls},     {VIEW_INIT("LOGIN"), true, run_login},
+    {VIEW_INIT("CAPABILITY"), false, run_capability},
+    {VIEW_INIT("NOOP"), false, run_noop},
+    {VIEW_INIT("LOGOUT"), false, run_logout},
+    {VIEW_INIT("ID"), true, run_id},
+    {VIEW_INIT("STARTTLS"), false, run_starttls},
+    {VIEW_INIT("LOGIN"), true, run_login},
     {VIEW_INIT("AUTHENTICATE"), true, run_authenticate},
 };
 

@@ -46,7 +46,7 @@ struct imap_greeter_params {
 };
 
 enum imap_greeter_end {
-    IMAP_GREETER_CLOSED,      /* logged out, or the peer is gone; *stream is still the caller's (NULL after a failed STARTTLS) */
+    IMAP_GREETER_CLOSED, /* logged out, or the peer is gone; *stream is still the caller's (NULL after a failed STARTTLS) */
     IMAP_GREETER_HANDED_OVER, /* ops->start took it; *stream is NULL */
 };
 

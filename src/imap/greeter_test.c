@@ -56,8 +56,11 @@ static void serve(void *arg) {
     struct world *w = arg;
     static const struct imap_greeter_ops ops = {.auth = auth, .starttls = starttls, .start = start};
     static const struct imap_greeter_ops plain_ops = {.auth = auth, .start = start};
-    struct imap_greeter_params params = {.ops = w->no_starttls ? &plain_ops : &ops, .ctx = w, .host = VIEW("mx.test"),
-                                         .is_resumed = w->is_resumed, .unread = w->unread};
+    struct imap_greeter_params params = {.ops = w->no_starttls ? &plain_ops : &ops,
+                                         .ctx = w,
+                                         .host = VIEW("mx.test"),
+                                         .is_resumed = w->is_resumed,
+                                         .unread = w->unread};
     w->server->encrypted = w->encrypted;
     w->owned = w->server;
     w->end = imap_greeter_run(&params, &w->server);
@@ -73,7 +76,7 @@ static void write_all(struct world *w, struct stream *to, const char *text) {
         if (stream_write(to, piece, US_NEVER) != ERR_OK)
             return;
         v = view_skip(v, piece.n);
-        if (co_yield() != ERR_OK)
+        if (co_yield () != ERR_OK)
             return;
     }
 }
@@ -134,15 +137,15 @@ static void check_text(struct world w, const char *expected) {
 
 static void test_any_state(void **state) {
     (void)state;
-    check_text((struct world){.input = "a NOOP\r\nb capability\r\nc LOGOUT\r\nd NOOP\r\n"},
-          HELLO_PLAIN "a OK Nothing done\r\n"
-                      "* CAPABILITY IMAP4rev1 LITERAL+ ID SASL-IR STARTTLS LOGINDISABLED\r\nb OK Capabilities listed\r\n"
-                      "* BYE Goodbye\r\nc OK Logged out\r\n");
-    check_text((struct world){.input = "a ID (\"name\" \"test\" \"x\" NIL)\r\n"},
-          HELLO_PLAIN "* ID (\"name\" \"Veredus\" \"version\" \"" VEREDUS_VERSION "\")\r\na OK Pleased to meet you\r\n");
-    check_text((struct world){.input = "\r\na\r\nb SELECT x\r\n(\r\nc ID (\"a\r\n"},
-          HELLO_PLAIN "* BAD expected a tag\r\na BAD expected a space\r\nb BAD Unknown command, or not before login\r\n"
-                      "* BAD expected a tag\r\nc BAD unterminated quoted string\r\n");
+    check_text((struct world){.input = "a NOOP\r\nb capability\r\nc LOGOUT\r\nd NOOP\r\n"}, HELLO_PLAIN
+               "a OK Nothing done\r\n"
+               "* CAPABILITY IMAP4rev1 LITERAL+ ID SASL-IR STARTTLS LOGINDISABLED\r\nb OK Capabilities listed\r\n"
+               "* BYE Goodbye\r\nc OK Logged out\r\n");
+    check_text((struct world){.input = "a ID (\"name\" \"test\" \"x\" NIL)\r\n"}, HELLO_PLAIN
+               "* ID (\"name\" \"Veredus\" \"version\" \"" VEREDUS_VERSION "\")\r\na OK Pleased to meet you\r\n");
+    check_text((struct world){.input = "\r\na\r\nb SELECT x\r\n(\r\nc ID (\"a\r\n"}, HELLO_PLAIN
+               "* BAD expected a tag\r\na BAD expected a space\r\nb BAD Unknown command, or not before login\r\n"
+               "* BAD expected a tag\r\nc BAD unterminated quoted string\r\n");
 }
 
 /* RFC3501-6.2.3: no password in the clear; RFC3501-6.2.1: nothing that came in the clear counts afterwards. */
@@ -202,21 +205,27 @@ static void test_login_forms(void **state) {
     assert_true(view_eq(buf_view(&w.transcript), VIEW(HELLO_TLS "+ \r\n")));
     assert_int_equal(w.end, IMAP_GREETER_HANDED_OVER);
     end_world(&w);
-    check_text((struct world){.encrypted = true, .input = "a AUTHENTICATE PLAIN\r\n*\r\nb AUTHENTICATE PLAIN =\r\n"
-                                                     "c AUTHENTICATE PLAIN AAA\r\nd AUTHENTICATE GSSAPI\r\n"},
-          HELLO_TLS "+ \r\na BAD Authentication cancelled\r\nb BAD not an answer of the PLAIN mechanism\r\n"
-                    "c BAD not an answer of the PLAIN mechanism\r\nd NO [CANNOT] This mechanism is not supported\r\n");
+    check_text((struct world){.encrypted = true,
+                              .input = "a AUTHENTICATE PLAIN\r\n*\r\nb AUTHENTICATE PLAIN =\r\n"
+                                       "c AUTHENTICATE PLAIN AAA\r\nd AUTHENTICATE GSSAPI\r\n"},
+               HELLO_TLS
+               "+ \r\na BAD Authentication cancelled\r\nb BAD not an answer of the PLAIN mechanism\r\n"
+               "c BAD not an answer of the PLAIN mechanism\r\nd NO [CANNOT] This mechanism is not supported\r\n");
 }
 
 static void test_failures(void **state) {
     (void)state;
-    check_text((struct world){.encrypted = true, .start_fails = true, .input = "a LOGIN joe \"s3\\\"cret\"\r\nb NOOP\r\n"},
-          HELLO_TLS "a NO [UNAVAILABLE] The mailbox cannot be opened now, try again\r\nb OK Nothing done\r\n");
+    check_text(
+        (struct world){.encrypted = true, .start_fails = true, .input = "a LOGIN joe \"s3\\\"cret\"\r\nb NOOP\r\n"},
+        HELLO_TLS "a NO [UNAVAILABLE] The mailbox cannot be opened now, try again\r\nb OK Nothing done\r\n");
     check_text((struct world){.encrypted = true, .input = "a LOGIN down x\r\nb LOGIN bot x\r\nc NOOP\r\n"},
-          HELLO_TLS "a NO [UNAVAILABLE] Logging in is not possible now, try again\r\n"
-                    "* BYE Too many failed logins from your network\r\n");
-    struct world w = {.encrypted = true, .step = 4096, .input = "a LOGIN x y\r\na LOGIN x y\r\na LOGIN x y\r\na LOGIN x y\r\n"
-                      "a LOGIN x y\r\na LOGIN x y\r\na LOGIN x y\r\na LOGIN x y\r\na LOGIN x y\r\na LOGIN x y\r\na LOGIN x y\r\n"};
+               HELLO_TLS "a NO [UNAVAILABLE] Logging in is not possible now, try again\r\n"
+                         "* BYE Too many failed logins from your network\r\n");
+    struct world w = {.encrypted = true,
+                      .step = 4096,
+                      .input = "a LOGIN x y\r\na LOGIN x y\r\na LOGIN x y\r\na LOGIN x y\r\n"
+                               "a LOGIN x y\r\na LOGIN x y\r\na LOGIN x y\r\na LOGIN x y\r\na LOGIN x y\r\na LOGIN x "
+                               "y\r\na LOGIN x y\r\n"};
     run_world(&w);
     assert_int_equal(w.proofs, IMAP_LOGIN_ATTEMPTS_MAX);
     assert_true(view_ends(buf_view(&w.transcript), VIEW("* BYE Too many failed logins\r\n")));
@@ -227,7 +236,7 @@ static void test_failures(void **state) {
 static void test_resumed(void **state) {
     (void)state;
     check_text((struct world){.is_resumed = true, .unread = VIEW("b NOOP\r\nc NO"), .input = "OP\r\n"},
-          "b OK Nothing done\r\nc OK Nothing done\r\n");
+               "b OK Nothing done\r\nc OK Nothing done\r\n");
 }
 
 /* RFC7888-4: a literal that is too large is read and dropped; a line that is too long, too. */
@@ -247,9 +256,10 @@ static void test_too_big(void **state) {
     memcpy(text + n, "\r\nd LOGIN {70000}\r\ne NOOP\r\n", 28);
     struct world w = {.encrypted = true, .input = text, .step = 4096};
     run_world(&w);
-    assert_true(view_eq(buf_view(&w.transcript), VIEW(HELLO_TLS "a BAD The command is too long\r\nb OK Nothing done\r\n"
-                                                                "c BAD The command is too long\r\n"
-                                                                "d BAD The command is too long\r\ne OK Nothing done\r\n")));
+    assert_true(
+        view_eq(buf_view(&w.transcript), VIEW(HELLO_TLS "a BAD The command is too long\r\nb OK Nothing done\r\n"
+                                                        "c BAD The command is too long\r\n"
+                                                        "d BAD The command is too long\r\ne OK Nothing done\r\n")));
     end_world(&w);
     free(text);
 }
@@ -264,9 +274,10 @@ static void test_bad_and_silence(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_any_state),    cmocka_unit_test(test_tls),      cmocka_unit_test(test_handover),
-        cmocka_unit_test(test_login_forms),  cmocka_unit_test(test_failures), cmocka_unit_test(test_resumed),
-        cmocka_unit_test(test_too_big),      cmocka_unit_test(test_bad_and_silence),
+        cmocka_unit_test(test_any_state), cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_handover),  cmocka_unit_test(test_login_forms),
+        cmocka_unit_test(test_failures),  cmocka_unit_test(test_resumed),
+        cmocka_unit_test(test_too_big),   cmocka_unit_test(test_bad_and_silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,9 @@ void imap_put_capability_greeter(struct buf *out, bool can_starttls, bool can_lo
 }
 
 void imap_put_capability_session(struct buf *out) {
-    buf_put(out, VIEW("IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE UIDPLUS MOVE UNSELECT UNAUTHENTICATE SPECIAL-USE CHILDREN"));
+    buf_put(
+        out,
+        VIEW("IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE UIDPLUS MOVE UNSELECT UNAUTHENTICATE SPECIAL-USE CHILDREN"));
 }
 
 void imap_put_id(struct buf *out) {

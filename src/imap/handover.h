@@ -9,10 +9,11 @@
 #include "imap/parse.h"
 #include "imap/scan.h"
 
-#define IMAP_USER_MAX 320     /* RFC5321-4.5.3.1: local part, "@" and domain */
+#define IMAP_USER_MAX 320 /* RFC5321-4.5.3.1: local part, "@" and domain */
 #define IMAP_PASSWORD_MAX 1024
 #define IMAP_TLS_TEXT_MAX 100 /* "TLSv1.3 TLS_AES_128_GCM_SHA256" */
 
+/* clang-format off */
 #define R_imap_handover(F, S)                                                                                     \
     F(S, VIEW, tag, IMAP_TAG_MAX) /* of the command that logged in: the session answers it */                     \
     F(S, VIEW, command, 32)       /* "LOGIN", "AUTHENTICATE" */                                                   \
@@ -24,11 +25,12 @@
     F(S, U64, append_max)      /* octets of one message */                                                        \
     F(S, I64, idle_timeout_us) /* RFC3501-5.4: at least 30 minutes */                                             \
     F(S, U32, bad_max)         /* bad commands in a row before BYE */
+/* clang-format on */
 RECORD_DECLARE(imap_handover);
 
 #define IMAP_APPEND_MAX_DEFAULT ((uint64_t)50 * 1024 * 1024)
 #define IMAP_IDLE_TIMEOUT_US (INT64_C(31) * 60 * US_PER_S) /* RFC3501-5.4: at least 30 minutes */
-#define IMAP_BAD_MAX 20 /* a client that is wrong so often is no IMAP client */
+#define IMAP_BAD_MAX 20                                    /* a client that is wrong so often is no IMAP client */
 
 /* The capabilities before login (parts depend on TLS) and after it, without "CAPABILITY". */
 void imap_put_capability_greeter(struct buf *out, bool can_starttls, bool can_login);

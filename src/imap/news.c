@@ -11,8 +11,9 @@ static const struct {
     uint32_t flag;
     struct view name;
 } flag_names[] = {
-    {FLAG_ANSWERED, VIEW_INIT("\\Answered")}, {FLAG_FLAGGED, VIEW_INIT("\\Flagged")}, {FLAG_DELETED, VIEW_INIT("\\Deleted")},
-    {FLAG_SEEN, VIEW_INIT("\\Seen")},         {FLAG_DRAFT, VIEW_INIT("\\Draft")},
+    {FLAG_ANSWERED, VIEW_INIT("\\Answered")}, {FLAG_FLAGGED, VIEW_INIT("\\Flagged")},
+    {FLAG_DELETED, VIEW_INIT("\\Deleted")},   {FLAG_SEEN, VIEW_INIT("\\Seen")},
+    {FLAG_DRAFT, VIEW_INIT("\\Draft")},
 };
 
 void imap_put_number_line(struct imap_session *s, uint32_t number, struct view what) {

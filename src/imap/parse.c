@@ -20,7 +20,8 @@ enum err imap_wrong(struct imap_parser *p, enum err err, const char *what) {
 
 /* RFC3501-9: atom-specials are "(" ")" "{" SP CTL list-wildcards quoted-specials resp-specials; 8-bit is none either */
 bool imap_is_atom_char(uint8_t c) {
-    return c > ' ' && c < 127 && c != '(' && c != ')' && c != '{' && c != '%' && c != '*' && c != '"' && c != '\\' && c != ']';
+    return c > ' ' && c < 127 && c != '(' && c != ')' && c != '{' && c != '%' && c != '*' && c != '"' && c != '\\' &&
+           c != ']';
 }
 static bool is_astring_char(uint8_t c) {
     return imap_is_atom_char(c) || c == ']';
@@ -104,8 +105,9 @@ static enum err parse_literal(struct imap_parser *p, struct view *out) {
         head.n--;
     uint64_t size;
     bool is_sync;
-    if (!reader_accept(&p->r, '\n') || head.n == 0 || head.p[0] != '{' || view_find_byte(head, '}') != (ssize_t)head.n - 1 ||
-        !imap_scan_announces(head, &size, &is_sync) || size > reader_rest(&p->r).n)
+    if (!reader_accept(&p->r, '\n') || head.n == 0 || head.p[0] != '{' ||
+        view_find_byte(head, '}') != (ssize_t)head.n - 1 || !imap_scan_announces(head, &size, &is_sync) ||
+        size > reader_rest(&p->r).n)
         return imap_wrong(p, ERR_SYNTAX, "bad literal");
     struct view octets = reader_take(&p->r, (size_t)size);
     /* RFC3501-9: CHAR8 is any octet except NUL */
@@ -199,8 +201,9 @@ static const struct {
     struct view name;
     uint32_t flag;
 } system_flags[] = {
-    {VIEW_INIT("\\Seen"), FLAG_SEEN},       {VIEW_INIT("\\Answered"), FLAG_ANSWERED}, {VIEW_INIT("\\Flagged"), FLAG_FLAGGED},
-    {VIEW_INIT("\\Deleted"), FLAG_DELETED}, {VIEW_INIT("\\Draft"), FLAG_DRAFT},
+    {VIEW_INIT("\\Seen"), FLAG_SEEN},       {VIEW_INIT("\\Answered"), FLAG_ANSWERED},
+    {VIEW_INIT("\\Flagged"), FLAG_FLAGGED}, {VIEW_INIT("\\Deleted"), FLAG_DELETED},
+    {VIEW_INIT("\\Draft"), FLAG_DRAFT},
 };
 
 static enum err parse_flag(struct imap_parser *p, struct imap_flags *out) {
@@ -253,7 +256,8 @@ enum err imap_parse_flags(struct imap_parser *p, bool bare, struct imap_flags *o
 
 /* ---- dates ---- */
 
-static const char month_names[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+static const char month_names[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 static enum err parse_month(struct imap_parser *p, int *out) {
     for (int i = 0; i < 12; i++) {

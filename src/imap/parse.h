@@ -15,13 +15,13 @@
 #include "message/structure.h"
 #include "store/account.h"
 
-#define IMAP_TAG_MAX 64            /* octets; real clients use under 20 */
-#define IMAP_FETCH_ATTS_MAX 64     /* attributes of one FETCH; each may send the whole message again */
-#define IMAP_SEARCH_DEPTH_MAX 32   /* parentheses, NOT and OR inside each other: they are evaluated by recursion */
-#define IMAP_SEARCH_KEYS_MAX 1000  /* keys of one SEARCH: each is evaluated for each message */
-#define IMAP_ID_FIELDS_MAX 30      /* RFC2971-3.3: not more than 30 field-value pairs */
-#define IMAP_ID_NAME_MAX 30        /* RFC2971-3.3: field strings not longer than 30 octets */
-#define IMAP_ID_VALUE_MAX 1024     /* RFC2971-3.3: value strings not longer than 1024 octets */
+#define IMAP_TAG_MAX 64           /* octets; real clients use under 20 */
+#define IMAP_FETCH_ATTS_MAX 64    /* attributes of one FETCH; each may send the whole message again */
+#define IMAP_SEARCH_DEPTH_MAX 32  /* parentheses, NOT and OR inside each other: they are evaluated by recursion */
+#define IMAP_SEARCH_KEYS_MAX 1000 /* keys of one SEARCH: each is evaluated for each message */
+#define IMAP_ID_FIELDS_MAX 30     /* RFC2971-3.3: not more than 30 field-value pairs */
+#define IMAP_ID_NAME_MAX 30       /* RFC2971-3.3: field strings not longer than 30 octets */
+#define IMAP_ID_VALUE_MAX 1024    /* RFC2971-3.3: value strings not longer than 1024 octets */
 
 struct imap_parser {
     struct reader r;
@@ -63,7 +63,7 @@ bool imap_set_has(const struct imap_set *settled, uint32_t number);
 
 /* ---- flags and dates ---- */
 struct imap_flags {
-    uint32_t flags;          /* FLAG_* */
+    uint32_t flags; /* FLAG_* */
     struct keyword *keywords;
     uint32_t n;
 };
@@ -76,7 +76,12 @@ enum err imap_parse_date(struct imap_parser *p, int64_t *out_day) MUST_CHECK;
 
 /* ---- FETCH attributes ---- */
 enum imap_fetch_kind {
-    IMAP_FETCH_FLAGS, IMAP_FETCH_UID, IMAP_FETCH_INTERNALDATE, IMAP_FETCH_SIZE, IMAP_FETCH_ENVELOPE, IMAP_FETCH_BODY,
+    IMAP_FETCH_FLAGS,
+    IMAP_FETCH_UID,
+    IMAP_FETCH_INTERNALDATE,
+    IMAP_FETCH_SIZE,
+    IMAP_FETCH_ENVELOPE,
+    IMAP_FETCH_BODY,
     IMAP_FETCH_BODYSTRUCTURE,
     IMAP_FETCH_SECTION, /* BODY[...], BODY.PEEK[...], RFC822, RFC822.HEADER, RFC822.TEXT */
 };
@@ -97,21 +102,36 @@ enum err imap_parse_fetch_atts(struct imap_parser *p, struct imap_fetch_atts *ou
 
 /* ---- SEARCH ---- */
 enum imap_search_kind {
-    IMAP_SEARCH_ALL, IMAP_SEARCH_AND, IMAP_SEARCH_OR, IMAP_SEARCH_NOT,
-    IMAP_SEARCH_SEQ, IMAP_SEARCH_UID,
-    IMAP_SEARCH_FLAG, IMAP_SEARCH_KEYWORD, IMAP_SEARCH_RECENT, IMAP_SEARCH_NEW,
-    IMAP_SEARCH_LARGER, IMAP_SEARCH_SMALLER,
-    IMAP_SEARCH_BEFORE, IMAP_SEARCH_ON, IMAP_SEARCH_SINCE, IMAP_SEARCH_SENTBEFORE, IMAP_SEARCH_SENTON, IMAP_SEARCH_SENTSINCE,
-    IMAP_SEARCH_HEADER, IMAP_SEARCH_BODY, IMAP_SEARCH_TEXT,
+    IMAP_SEARCH_ALL,
+    IMAP_SEARCH_AND,
+    IMAP_SEARCH_OR,
+    IMAP_SEARCH_NOT,
+    IMAP_SEARCH_SEQ,
+    IMAP_SEARCH_UID,
+    IMAP_SEARCH_FLAG,
+    IMAP_SEARCH_KEYWORD,
+    IMAP_SEARCH_RECENT,
+    IMAP_SEARCH_NEW,
+    IMAP_SEARCH_LARGER,
+    IMAP_SEARCH_SMALLER,
+    IMAP_SEARCH_BEFORE,
+    IMAP_SEARCH_ON,
+    IMAP_SEARCH_SINCE,
+    IMAP_SEARCH_SENTBEFORE,
+    IMAP_SEARCH_SENTON,
+    IMAP_SEARCH_SENTSINCE,
+    IMAP_SEARCH_HEADER,
+    IMAP_SEARCH_BODY,
+    IMAP_SEARCH_TEXT,
 };
 struct imap_search_key {
     enum imap_search_kind kind;
     struct imap_search_key *next;  /* in a list of keys that must all match */
     struct imap_search_key *a, *b; /* AND: a is a list; OR: a, b; NOT: a */
     struct imap_set set;
-    uint32_t number;               /* FLAG: the flag; LARGER, SMALLER: octets */
+    uint32_t number; /* FLAG: the flag; LARGER, SMALLER: octets */
     int64_t day;
-    struct view name, text;        /* HEADER: field name; text is UTF-8; KEYWORD: name */
+    struct view name, text; /* HEADER: field name; text is UTF-8; KEYWORD: name */
 };
 /* [CHARSET x] and the keys, up to the end. An unknown charset is ERR_DENIED (RFC3501-6.4.4: NO [BADCHARSET]). */
 enum err imap_parse_search(struct imap_parser *p, struct imap_search_key **out) MUST_CHECK;

@@ -130,10 +130,10 @@ static enum err parse_word(struct search_parse *sp, struct imap_search_key **out
         key->name = words[i].field;
         TRY(parse_argument(sp, &words[i], key));
         if (words[i].is_negated) {
-            struct imap_search_key *not;
-            TRY(new_key(sp, IMAP_SEARCH_NOT, &not));
-            not->a = key;
-            key = not;
+            struct imap_search_key *negated;
+            TRY(new_key(sp, IMAP_SEARCH_NOT, &negated));
+            negated->a = key;
+            key = negated;
         }
         *out = key;
         return ERR_OK;

@@ -6,6 +6,7 @@
 
 #define SAVED_MAX ((size_t)128 * 1024 * 1024) /* three maps of SEQMAP_RANGES_MAX */
 
+/* clang-format off */
 #define R_imap_own_saved(F, S) F(S, U32, uid) F(S, U64, modseq)
 #define R_imap_saved(F, S)                                                                                            \
     F(S, VIEW, unread, IMAP_INPUT_MAX) F(S, U64, continued) F(S, VIEW, unsent, IMAP_OUT_MAX)                          \
@@ -16,6 +17,7 @@
     F(S, U32, told_recent) F(S, LIST, told, uid_range, SEQMAP_RANGES_MAX) F(S, LIST, gone, uid_range, SEQMAP_RANGES_MAX) \
     F(S, LIST, recent, uid_range, SEQMAP_RANGES_MAX) F(S, LIST, keywords, keyword, ACCOUNT_BATCH_MAX)                 \
     F(S, LIST, own, imap_own_saved, IMAP_OWN_MAX)
+/* clang-format on */
 RECORD_DECLARE(imap_own_saved);
 RECORD_DECLARE(imap_saved);
 RECORD_DEFINE(imap_own_saved);
@@ -72,10 +74,12 @@ static enum err fill(const struct imap_session *s, struct arena *arena, struct i
     saved->own = ARENA_ARRAY(arena, MAX(sel->own.n, 1), struct imap_own_saved);
     if (saved->keywords == NULL || saved->own == NULL)
         return ERR_NO_MEMORY;
-    VEC_EACH(&sel->keywords, struct imap_keyword, keyword)
+    VEC_EACH(&sel->keywords, struct imap_keyword, keyword) {
         saved->keywords[saved->keywords_n++].name = view_of(keyword->text, keyword->n);
-    VEC_EACH(&sel->own, struct imap_own, own)
+    }
+    VEC_EACH(&sel->own, struct imap_own, own) {
         saved->own[saved->own_n++] = (struct imap_own_saved){.uid = own->uid, .modseq = own->modseq};
+    }
     return ERR_OK;
 }
 

@@ -91,12 +91,30 @@ static void test_list_match(void **state) {
         const char *pattern, *name;
         bool is_match;
     } cases[] = {
-        {"*", "a/b/c", true},     {"%", "a", true},          {"%", "a/b", false},       {"a/%", "a/b", true},
-        {"a/%", "a/b/c", false},  {"a/*", "a/b/c", true},    {"a*c", "a/b/c", true},    {"a%c", "a/b/c", false},
-        {"a%c", "abc", true},     {"%/%", "a/b", true},      {"%/%", "a/b/c", false},   {"*/c", "a/b/c", true},
-        {"%/b/*", "a/b/c", true}, {"inbox", "INBOX", true},  {"iNb*", "INBOX", true},   {"inbox", "inboxx", false},
-        {"abc", "ABC", false},    {"", "", true},            {"", "a", false},          {"*%*%", "x/y", true},
-        {"a*b*c", "aXbYbZc", true}, {"*a%b", "xa/yaqb", true}, {"*a%b", "xa/yaq/b", false}, {"%a%", "bab", true},
+        {"*", "a/b/c", true},
+        {"%", "a", true},
+        {"%", "a/b", false},
+        {"a/%", "a/b", true},
+        {"a/%", "a/b/c", false},
+        {"a/*", "a/b/c", true},
+        {"a*c", "a/b/c", true},
+        {"a%c", "a/b/c", false},
+        {"a%c", "abc", true},
+        {"%/%", "a/b", true},
+        {"%/%", "a/b/c", false},
+        {"*/c", "a/b/c", true},
+        {"%/b/*", "a/b/c", true},
+        {"inbox", "INBOX", true},
+        {"iNb*", "INBOX", true},
+        {"inbox", "inboxx", false},
+        {"abc", "ABC", false},
+        {"", "", true},
+        {"", "a", false},
+        {"*%*%", "x/y", true},
+        {"a*b*c", "aXbYbZc", true},
+        {"*a%b", "xa/yaqb", true},
+        {"*a%b", "xa/yaq/b", false},
+        {"%a%", "bab", true},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         if (imap_list_match(view_cstr(cases[i].pattern), view_cstr(cases[i].name)) != cases[i].is_match)

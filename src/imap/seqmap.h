@@ -26,7 +26,9 @@ struct seqmap {
 void seqmap_init(struct seqmap *map);
 void seqmap_fini(struct seqmap *map);
 void seqmap_clear(struct seqmap *map);
-static inline uint32_t seqmap_count(const struct seqmap *map) { return map->count; }
+static inline uint32_t seqmap_count(const struct seqmap *map) {
+    return map->count;
+}
 /* The highest UID, 0 when empty. */
 uint32_t seqmap_last(const struct seqmap *map);
 /* Adds UIDs first..last; those already there stay once. ERR_NO_MEMORY, ERR_LIMIT; ERR_SYNTAX when first is 0 or above last. */

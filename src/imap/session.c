@@ -32,7 +32,7 @@ enum err imap_session_create(const struct imap_session_params *params, struct vi
     s->charsets = params->charsets;
     s->arena = arena_new("imap_command", IMAP_COMMAND_ARENA);
     s->work = arena_new("imap_work", IMAP_WORK_ARENA);
-    s->chunk = arena_new("imap_chunk", ACCOUNT_READ_MAX * 2);
+    s->chunk = arena_new("imap_chunk", IMAP_CHUNK_ARENA);
     s->keep = arena_new("imap_session", IMAP_COMMAND_ARENA);
     seqmap_init(&s->sel.told);
     seqmap_init(&s->sel.gone);
@@ -185,7 +185,8 @@ void imap_no_err(struct imap_session *s, struct imap_job *job, enum err err) {
 }
 
 static void put_tagged(struct imap_session *s, const struct imap_job *job) {
-    static const struct view kinds[] = {[IMAP_REPLY_OK] = VIEW_INIT(" OK "), [IMAP_REPLY_NO] = VIEW_INIT(" NO "),
+    static const struct view kinds[] = {[IMAP_REPLY_OK] = VIEW_INIT(" OK "),
+                                        [IMAP_REPLY_NO] = VIEW_INIT(" NO "),
                                         [IMAP_REPLY_BAD] = VIEW_INIT(" BAD ")};
     struct buf *b = &s->out.buf;
     buf_put(b, job->tag.n > 0 ? job->tag : VIEW("*"));

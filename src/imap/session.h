@@ -35,10 +35,10 @@ struct imap_session_params {
 };
 
 enum imap_session_end {
-    IMAP_SESSION_CLOSED,         /* the peer is gone, timed out, or was sent away */
+    IMAP_SESSION_CLOSED, /* the peer is gone, timed out, or was sent away */
     IMAP_SESSION_LOGGED_OUT,
     IMAP_SESSION_UNAUTHENTICATED, /* RFC8437: stream and imap_session_unread() go back to a greeter */
-    IMAP_SESSION_CANCELED,       /* the coroutine was cancelled; the session can be saved when it was idling */
+    IMAP_SESSION_CANCELED,        /* the coroutine was cancelled; the session can be saved when it was idling */
 };
 
 /* A session that answers the login command of the hand-over first. ERR_NO_MEMORY, ERR_LIMIT. */
@@ -61,6 +61,7 @@ const char *imap_session_command(const struct imap_session *session);
 /* Between two steps: everything, as octets. */
 enum err imap_session_save(const struct imap_session *session, struct buf *out) MUST_CHECK;
 /* The saved session on another stream of the same client. ERR_SYNTAX, ERR_LIMIT, ERR_NO_MEMORY. */
-enum err imap_session_restore(const struct imap_session_params *params, struct view saved, struct imap_session **out) MUST_CHECK;
+enum err imap_session_restore(const struct imap_session_params *params, struct view saved,
+                              struct imap_session **out) MUST_CHECK;
 
 #endif

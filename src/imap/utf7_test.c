@@ -27,8 +27,9 @@ static const struct {
 };
 
 /* RFC3501-5.1.3: "modified BASE64 MUST NOT be used to represent any printing US-ASCII character", no null shifts, "-" ends. */
-static const char *bad[] = {"&", "&U,BTFw", "&AGE-", "&Jjo!", "Hello, &JjoAIQ-", "&U,BTFw-&ZeVnLIqe-", "&2D0-", "&3gA-", "&2D0AYQ-",
-                            "&AP-", "&APz-", "\xc3\xa9", "&AAA-", "a\tb", "&APwA-"};
+static const char *bad[] = {"&",     "&U,BTFw", "&AGE-",    "&Jjo!", "Hello, &JjoAIQ-", "&U,BTFw-&ZeVnLIqe-",
+                            "&2D0-", "&3gA-",   "&2D0AYQ-", "&AP-",  "&APz-",           "\xc3\xa9",
+                            "&AAA-", "a\tb",    "&APwA-"};
 
 static void test_good(void **state) {
     (void)state;

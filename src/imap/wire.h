@@ -10,8 +10,8 @@
 #include "loop/stream.h"
 
 /* ---- out ---- */
-#define IMAP_OUT_PIECE ((size_t)64 * 1024)       /* octets of one write: a slow reader blocks only its own session */
-#define IMAP_OUT_MAX ((size_t)512 * 1024)        /* the largest response line: an envelope, structures, a long SEARCH piece */
+#define IMAP_OUT_PIECE ((size_t)64 * 1024) /* octets of one write: a slow reader blocks only its own session */
+#define IMAP_OUT_MAX ((size_t)512 * 1024)  /* the largest response line: an envelope, structures, a long SEARCH piece */
 #define IMAP_WRITE_TIMEOUT_US (5 * 60 * US_PER_S) /* a client that reads nothing for so long is gone */
 
 struct imap_out {
@@ -59,7 +59,8 @@ enum err imap_wire_init(struct imap_wire *wire, struct imap_out *out, struct vie
 void imap_wire_fini(struct imap_wire *wire);
 /* The next command, valid until the next call. Flushes the output before it waits. Of a refused or overlong command only
  * the start is given, enough to see the tag. ERR_AGAIN: interrupted. ERR_LIMIT: over IMAP_SKIP_MAX. Else the stream's errors. */
-enum err imap_wire_read(struct imap_wire *wire, int64_t deadline_us, struct view *command, enum imap_line_kind *kind) MUST_CHECK;
+enum err imap_wire_read(struct imap_wire *wire, int64_t deadline_us, struct view *command,
+                        enum imap_line_kind *kind) MUST_CHECK;
 /* A streamed literal: the client may send it. */
 void imap_wire_go_on(struct imap_wire *wire, bool is_sync);
 /* A piece of at most `left` octets of it; say imap_wire_taken() when done with the piece. */

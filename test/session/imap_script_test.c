@@ -16,9 +16,7 @@
  * A session begins with its first C: or S: line; its login has the tag "login".
  * Nothing may be left unread at the end. S: <end> is the end of the stream.
  */
-#include "base/disk_sim.h"
-#include "imap/session.h"
-#include "store/sqlite/sqlite_account.h"
+#include "session/imap_world.h"
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -28,106 +26,18 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define SESSIONS 4
-#define SCRIPT_WALL_US (INT64_C(1795557600) * US_PER_S)
-#define PATIENCE_US (10 * US_PER_S) /* virtual */
-
-struct peer {
-    struct world *world;
-    struct stream *client, *server;
-    struct buf received;
-    size_t at;
-    bool is_running, is_ended, is_open;
-    enum imap_session_end end;
-};
-
-struct world {
-    struct virtual_clock clock;
-    struct random_seeded random;
-    struct loop *loop;
-    struct disk *disk;
-    struct account *account;
-    struct peer peers[SESSIONS];
-    struct co_group *group;
+struct run {
+    struct imap_world world;
     const char *name;
     struct view script;
-    bool by_octet, by_saving;
     char complaint[4000];
     bool is_done;
-    unsigned saves;
 };
 
-/* ---- the server's side ---- */
-
-static void serve(void *arg) {
-    struct peer *peer = arg;
-    struct world *w = peer->world;
-    struct imap_session_params params = {.account = w->account, .stream = peer->server};
-    struct imap_handover handover = {.tag = VIEW("login"), .command = VIEW("LOGIN")};
-    struct imap_session *session;
-    assert_int_equal(imap_session_new(&params, &handover, &session), ERR_OK);
-    while (imap_session_step(session, &peer->end) == ERR_OK) {
-        if (!w->by_saving)
-            continue;
-        struct buf saved;
-        buf_init(&saved, (size_t)4 * 1024 * 1024);
-        assert_int_equal(imap_session_save(session, &saved), ERR_OK);
-        imap_session_free(session);
-        assert_int_equal(imap_session_restore(&params, buf_view(&saved), &session), ERR_OK);
-        buf_fini(&saved);
-        w->saves++;
-    }
-    imap_session_free(session);
-    stream_free(peer->server);
-    peer->is_running = false;
-}
-
-static void open_peer(struct world *w, size_t i) {
-    struct peer *peer = &w->peers[i];
-    if (peer->is_open)
-        return;
-    peer->world = w;
-    peer->is_open = peer->is_running = true;
-    buf_init(&peer->received, (size_t)16 * 1024 * 1024);
-    assert_int_equal(stream_new_pair(w->loop, 65536, &peer->server, &peer->client), ERR_OK);
-    assert_int_equal(co_spawn(w->loop, w->group, "session", serve, peer, NULL), ERR_OK);
-}
-
-/* ---- the client's side ---- */
-
-static void complain(struct world *w, unsigned line, const char *what, struct view expected, struct view got) {
+static void complain(struct run *w, unsigned line, const char *what, struct view expected, struct view got) {
     if (w->complaint[0] == '\0')
         snprintf(w->complaint, sizeof(w->complaint), "%s:%u: %s\nexpected: %.*s\n     got: %.*s", w->name, line, what,
                  (int)MIN(expected.n, 1500), (const char *)expected.p, (int)MIN(got.n, 1500), (const char *)got.p);
-}
-
-static bool fill(struct world *w, struct peer *peer, int64_t for_us) {
-    uint8_t octets[4096];
-    size_t got;
-    if (peer->is_ended)
-        return false;
-    enum err err = stream_read(peer->client, octets, sizeof(octets), loop_now_us(w->loop) + for_us, &got);
-    if (err == ERR_OK)
-        buf_put(&peer->received, view_of(octets, got));
-    else if (err != ERR_TIMEOUT)
-        peer->is_ended = true;
-    return err == ERR_OK;
-}
-
-/* The next line, with its end; empty when none comes. */
-static struct view next_line(struct world *w, struct peer *peer) {
-    for (;;) {
-        struct view rest = view_skip(buf_view(&peer->received), peer->at);
-        ssize_t lf = view_find_byte(rest, '\n');
-        if (lf >= 0) {
-            peer->at += (size_t)lf + 1;
-            return view_sub(rest, 0, (size_t)lf + 1);
-        }
-        if (!fill(w, peer, PATIENCE_US)) {
-            peer->at += rest.n;
-            return rest;
-        }
-    }
 }
 
 static bool matches(struct view pattern, struct view text) {
@@ -157,8 +67,8 @@ static bool matches(struct view pattern, struct view text) {
     return text.n == 0;
 }
 
-static void expect_line(struct world *w, unsigned number, struct peer *peer, struct view expected) {
-    struct view line = next_line(w, peer);
+static void expect_line(struct run *w, unsigned number, struct imap_peer *peer, struct view expected) {
+    struct view line = imap_world_line(&w->world, peer);
     if (view_eq(expected, VIEW("<end>"))) {
         if (line.n > 0 || !peer->is_ended)
             complain(w, number, "the stream should have ended", expected, line);
@@ -171,18 +81,6 @@ static void expect_line(struct world *w, unsigned number, struct peer *peer, str
         text.n--;
     if (line.n == 0 || !matches(expected, text))
         complain(w, number, "another response", expected, text);
-}
-
-static void send_octets(struct world *w, struct peer *peer, struct view octets) {
-    size_t step = w->by_octet ? 1 : octets.n;
-    while (octets.n > 0) {
-        struct view piece = view_sub(octets, 0, step);
-        if (stream_write(peer->client, piece, loop_now_us(w->loop) + PATIENCE_US) != ERR_OK)
-            return; /* the next S: says what is wrong */
-        octets = view_skip(octets, piece.n);
-        if (w->by_octet && co_yield() != ERR_OK)
-            return;
-    }
 }
 
 static void unescape(struct view text, struct buf *out) {
@@ -200,7 +98,7 @@ static void unescape(struct view text, struct buf *out) {
     }
 }
 
-static void send_line(struct world *w, struct peer *peer, char form, struct view text) {
+static void send_line(struct run *w, struct imap_peer *peer, char form, struct view text) {
     struct buf out;
     buf_init(&out, (size_t)16 * 1024 * 1024);
     if (form == '*') {
@@ -216,32 +114,29 @@ static void send_line(struct world *w, struct peer *peer, char form, struct view
             buf_put(&out, VIEW("\r\n"));
     }
     assert_int_equal(buf_err(&out), ERR_OK);
-    send_octets(w, peer, buf_view(&out));
+    imap_world_send(&w->world, peer, buf_view(&out));
     buf_fini(&out);
 }
 
 /* "C2-" and the text behind ": " */
-static void run_line(struct world *w, unsigned number, struct view head, struct view text) {
+static void run_line(struct run *w, unsigned number, struct view head, struct view text) {
     size_t session = head.n > 1 && ascii_is_digit(head.p[1]) ? (size_t)(head.p[1] - '1') : 0;
     char form = (char)head.p[head.n - 1];
-    struct peer *peer = &w->peers[MIN(session, SESSIONS - 1)];
     uint32_t value = 0;
     switch (head.p[0]) {
     case 'C':
-        open_peer(w, session);
-        send_line(w, peer, form, text);
+        send_line(w, imap_world_open(&w->world, session), form, text);
         break;
     case 'S':
-        open_peer(w, session);
-        expect_line(w, number, peer, text);
+        expect_line(w, number, imap_world_open(&w->world, session), text);
         break;
     case 'T':
         assert_int_equal(view_to_u32(text, 1000000, &value), ERR_OK);
         (void)!co_sleep((int64_t)value * US_PER_S);
         break;
     case 'X':
-        assert_int_equal(view_to_u32(text, SESSIONS, &value), ERR_OK);
-        stream_shutdown(w->peers[value - 1].client);
+        assert_int_equal(view_to_u32(text, IMAP_WORLD_SESSIONS, &value), ERR_OK);
+        stream_shutdown(w->world.peers[value - 1].client);
         break;
     default:
         complain(w, number, "not a line of a script", head, text);
@@ -249,7 +144,7 @@ static void run_line(struct world *w, unsigned number, struct view head, struct 
 }
 
 static void run_script(void *arg) {
-    struct world *w = arg;
+    struct run *w = arg;
     struct view rest = w->script, line;
     for (unsigned number = 1; rest.n > 0 && w->complaint[0] == '\0'; number++) {
         if (!view_split(rest, '\n', &line, &rest))
@@ -263,65 +158,37 @@ static void run_script(void *arg) {
         }
         run_line(w, number, head, view_skip(text, text.n > 0 && text.p[0] == ' ' ? 1 : 0));
     }
-    for (size_t i = 0; i < SESSIONS; i++) {
-        struct peer *peer = &w->peers[i];
-        if (!peer->is_open)
-            continue;
-        while (fill(w, peer, US_PER_S / 10))
-            continue;
-        struct view left = view_skip(buf_view(&peer->received), peer->at);
+    for (size_t i = 0; i < IMAP_WORLD_SESSIONS; i++) {
+        struct imap_peer *peer = &w->world.peers[i];
+        struct view left = peer->is_open ? imap_world_close(&w->world, peer) : VIEW_NONE;
         if (left.n > 0)
             complain(w, 0, "responses that the script does not know", VIEW_NONE, left);
-        stream_free(peer->client);
     }
     w->is_done = true;
 }
 
-static void run_world(const char *name, struct view script, bool by_octet, bool by_saving, unsigned *saves) {
-    struct world *w = calloc(1, sizeof(*w));
+static void run_once(const char *name, struct view script, bool by_octet, bool by_saving, unsigned *saves) {
+    struct run *w = calloc(1, sizeof(*w));
+    struct buf problems;
     assert_non_null(w);
     w->name = name;
     w->script = script;
-    w->by_octet = by_octet;
-    w->by_saving = by_saving;
-    virtual_clock_init(&w->clock, SCRIPT_WALL_US);
-    random_seeded_init(&w->random, 42);
-    w->loop = loop_new_virtual(&w->clock, NULL, NULL);
-    w->disk = disk_sim_new();
-    assert_non_null(w->loop);
-    assert_non_null(w->disk);
-    w->group = co_group_new(w->loop);
-    struct sqlite_account_params params = {.loop = w->loop, .disk = w->disk, .clock = &w->clock.clock,
-                                           .random = &w->random.random, .size_max = 50000000};
-    assert_int_equal(sqlite_account_open(&params, &w->account), ERR_OK);
-    assert_int_equal(co_spawn(w->loop, NULL, "script", run_script, w, NULL), ERR_OK);
-    loop_run(w->loop);
-    for (size_t i = 0; i < SESSIONS; i++) {
-        if (w->peers[i].is_open)
-            buf_fini(&w->peers[i].received);
-        assert_false(w->peers[i].is_running);
-    }
+    buf_init(&problems, 100000);
+    imap_world_init(&w->world, by_octet, by_saving);
+    imap_world_run(&w->world, run_script, w);
+    *saves += w->world.saves;
+    imap_world_fini(&w->world, &problems);
     if (w->complaint[0] != '\0')
         fail_msg("%s%s: %s", by_octet ? "[by octet] " : "", by_saving ? "[saving]" : "", w->complaint);
     assert_true(w->is_done);
-    *saves += w->saves;
-    struct buf problems;
-    unsigned n = 0;
-    buf_init(&problems, 100000);
-    assert_int_equal(sqlite_account_verify(w->account, &problems, &n), ERR_OK);
-    if (n > 0)
+    if (problems.n > 0)
         fail_msg("%s: the store is damaged: %.*s", name, VIEW_FMT(buf_view(&problems)));
     buf_fini(&problems);
-    account_free(w->account);
-    disk_free(w->disk);
-    co_group_free(w->group);
-    loop_free(w->loop);
     free(w);
 }
 
 static void run_file(void **state) {
     const char *name = *state;
-    struct disk *disk = NULL;
     struct buf script;
     char path[1000];
     unsigned saves = 0;
@@ -334,9 +201,8 @@ static void run_file(void **state) {
     while ((got = fread(octets, 1, sizeof(octets), file)) > 0)
         buf_put(&script, view_of(octets, got));
     fclose(file);
-    assert_null(disk);
     for (int how = 0; how < 4; how++)
-        run_world(name, buf_view(&script), (how & 1) != 0, (how & 2) != 0, &saves);
+        run_once(name, buf_view(&script), (how & 1) != 0, (how & 2) != 0, &saves);
     assert_true(saves > 0);
     buf_fini(&script);
 }
