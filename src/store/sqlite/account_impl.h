@@ -55,6 +55,11 @@ struct uid_map {
     uint64_t used; /* for choosing which to forget */
 };
 
+/* A checkpoint that runs in a later turn, after the replies; it outlives an account that is closed before. */
+struct checkpoint_task {
+    struct sqlite_account *account; /* NULL: closed */
+};
+
 struct sqlite_account {
     struct account account;
     struct sqlite_account_params params;
@@ -71,7 +76,7 @@ struct sqlite_account {
     struct write_job *first_job, *last_job;
     size_t job_count;
     bool is_turn_taken;
-    struct timer *checkpoint_timer; /* NULL without a loop */
+    struct checkpoint_task *checkpoint; /* deferred and not run yet, or NULL */
 
     struct account_watcher *watchers;
     struct map *uid_maps; /* mailbox id -> struct uid_map */

@@ -1,30 +1,14 @@
 /* The operations of an account, one behaviour a test. */
 #include "store/sqlite/store_testing.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const struct view mail = VIEW_INIT("From: Ann <ann@example.org>\r\nTo: bob@example.net\r\nSubject: Hello\r\nMessage-ID: <1@example.org>\r\n"
                                           "Date: Tue, 24 Nov 2026 10:00:00 +0000\r\n\r\nFirst  line,\r\nsecond line.\r\n");
 
-static int setup(void **state) {
-    struct fixture *f = calloc(1, sizeof(*f));
-    fixture_open(f, disk_sim_new());
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fixture *f = *state;
-    if (f->account != NULL)
-        verify_ok(f->account);
-    fixture_close(f);
-    free(f);
-    return 0;
-}
-
-static void standard_mailboxes(void **state) {
-    struct fixture *f = *state;
+static void standard_mailboxes(struct fixture *f) {
     struct mailbox_list_args args = {0};
     struct mailbox_list_result result;
     static const struct {
@@ -44,8 +28,7 @@ static void standard_mailboxes(void **state) {
     assert_int_equal(mailbox_id(f, VIEW("sent")), 0);
 }
 
-static void append_and_fetch(void **state) {
-    struct fixture *f = *state;
+static void append_and_fetch(struct fixture *f) {
     uint64_t inbox = mailbox_id(f, VIEW("INBOX"));
     struct keyword keywords[] = {{VIEW("$Later")}, {VIEW("alpha")}, {VIEW("$LATER")}};
     struct message_append_args args = {.mailbox = inbox, .flags = FLAG_FLAGGED, .keywords = keywords, .keywords_n = 3, .internal_us = 12345,
@@ -83,8 +66,7 @@ static void append_and_fetch(void **state) {
     assert_int_equal(try_append(f, 999, 0, mail, &uid), ERR_NOT_FOUND);
 }
 
-static void flags(void **state) {
-    struct fixture *f = *state;
+static void flags(struct fixture *f) {
     uint64_t inbox = mailbox_id(f, VIEW("INBOX"));
     for (int i = 0; i < 3; i++)
         append(f, inbox, 0, mail);
@@ -128,8 +110,7 @@ static void flags(void **state) {
     assert_int_equal(account_do_message_store(f->account, &args, NULL, f->arena, &result), ERR_SYNTAX);
 }
 
-static void copy_move_expunge(void **state) {
-    struct fixture *f = *state;
+static void copy_move_expunge(struct fixture *f) {
     uint64_t inbox = mailbox_id(f, VIEW("INBOX")), archive = mailbox_id(f, VIEW("Archive"));
     for (uint32_t i = 0; i < 5; i++)
         append(f, inbox, i % 2 ? FLAG_SEEN : 0, mail);
@@ -143,7 +124,7 @@ static void copy_move_expunge(void **state) {
     assert_int_equal(copied.to[0].last, 4);
     assert_int_equal(fetch_one(f, archive, 2, ITEM_IDS).email, fetch_one(f, inbox, 2, ITEM_IDS).email);
     assert_int_equal(fetch_one(f, archive, 2, ITEM_FLAGS).flags, FLAG_SEEN);
-    verify_ok(f->account);
+    verify_ok(f->store);
     args.move = true;
     ranges[0] = (struct uid_range){3, 3};
     args.ranges_n = 1;
@@ -181,8 +162,7 @@ static void copy_move_expunge(void **state) {
     assert_int_equal(mailbox_of(f, archive).exists, 5);
 }
 
-static void delivery_is_idempotent(void **state) {
-    struct fixture *f = *state;
+static void delivery_is_idempotent(struct fixture *f) {
     struct deliver_commit_args args = {.id = VIEW("0123456789abcdef"), .recipient = VIEW("bob@example.net"), .sender = VIEW("a@b"), .body = mail};
     struct deliver_commit_result first, second;
     assert_int_equal(account_do_deliver_commit(f->account, &args, NULL, f->arena, &first), ERR_OK);
@@ -199,8 +179,7 @@ static void delivery_is_idempotent(void **state) {
     assert_int_equal(account_do_deliver_commit(f->account, &args, NULL, f->arena, &second), ERR_SYNTAX);
 }
 
-static void names(void **state) {
-    struct fixture *f = *state;
+static void names(struct fixture *f) {
     uint64_t id;
     static const struct {
         const char *name;
@@ -215,8 +194,7 @@ static void names(void **state) {
         assert_int_equal(try_create(f, view_cstr(cases[i].name), &id), cases[i].err);
 }
 
-static void uidvalidity_is_never_used_again(void **state) {
-    struct fixture *f = *state;
+static void uidvalidity_is_never_used_again(struct fixture *f) {
     uint64_t id;
     uint32_t last = 0;
     for (int i = 0; i < 4; i++) {
@@ -239,8 +217,7 @@ static void uidvalidity_is_never_used_again(void **state) {
     assert_int_equal(info.octets, 0);
 }
 
-static void rename_and_delete(void **state) {
-    struct fixture *f = *state;
+static void rename_and_delete(struct fixture *f) {
     uint64_t a, b, c, inbox = mailbox_id(f, VIEW("INBOX"));
     struct nothing nothing;
     assert_int_equal(try_create(f, VIEW("a/b"), &b), ERR_OK);
@@ -272,8 +249,7 @@ static void rename_and_delete(void **state) {
     assert_int_equal(mailbox_of(f, mailbox_id(f, VIEW("old-mail"))).exists, 2);
 }
 
-static void subscriptions_outlive_mailboxes(void **state) {
-    struct fixture *f = *state;
+static void subscriptions_outlive_mailboxes(struct fixture *f) {
     struct nothing nothing;
     struct subscribe_args args = {.name = VIEW("gone"), .on = true};
     struct subscription_list_args list_args = {.after_name = VIEW("Trash")};
@@ -288,8 +264,7 @@ static void subscriptions_outlive_mailboxes(void **state) {
     assert_int_equal(list.names_n, 0);
 }
 
-static void recent_is_claimed_once(void **state) {
-    struct fixture *f = *state;
+static void recent_is_claimed_once(struct fixture *f) {
     uint64_t inbox = mailbox_id(f, VIEW("INBOX"));
     append(f, inbox, FLAG_SEEN, mail);
     append(f, inbox, 0, mail);
@@ -310,18 +285,34 @@ static void recent_is_claimed_once(void **state) {
     assert_int_equal(open.mailbox.recent, 0);
 }
 
+struct test_case {
+    const char *name;
+    void (*body)(struct fixture *f);
+    enum way way;
+};
+
+static void run_case(void **state) {
+    struct test_case *c = *state;
+    fixture_run(c->way, c->body);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(standard_mailboxes, setup, teardown),
-        cmocka_unit_test_setup_teardown(append_and_fetch, setup, teardown),
-        cmocka_unit_test_setup_teardown(flags, setup, teardown),
-        cmocka_unit_test_setup_teardown(copy_move_expunge, setup, teardown),
-        cmocka_unit_test_setup_teardown(delivery_is_idempotent, setup, teardown),
-        cmocka_unit_test_setup_teardown(names, setup, teardown),
-        cmocka_unit_test_setup_teardown(uidvalidity_is_never_used_again, setup, teardown),
-        cmocka_unit_test_setup_teardown(rename_and_delete, setup, teardown),
-        cmocka_unit_test_setup_teardown(subscriptions_outlive_mailboxes, setup, teardown),
-        cmocka_unit_test_setup_teardown(recent_is_claimed_once, setup, teardown),
+    static const struct {
+        const char *name;
+        void (*body)(struct fixture *f);
+    } bodies[] = {
+#define BODY(name) {#name, name}
+        BODY(standard_mailboxes), BODY(append_and_fetch), BODY(flags), BODY(copy_move_expunge), BODY(delivery_is_idempotent), BODY(names),
+        BODY(uidvalidity_is_never_used_again), BODY(rename_and_delete), BODY(subscriptions_outlive_mailboxes), BODY(recent_is_claimed_once),
     };
+    static const char *const ways[] = {"direct", "loop", "channel"};
+    struct test_case cases[ARRAY_LEN(bodies) * ARRAY_LEN(ways)];
+    struct CMUnitTest tests[ARRAY_LEN(cases)];
+    char names_of[ARRAY_LEN(cases)][80];
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        cases[i] = (struct test_case){bodies[i / 3].name, bodies[i / 3].body, (enum way)(i % 3)};
+        (void)snprintf(names_of[i], sizeof(names_of[i]), "%s/%s", cases[i].name, ways[i % 3]);
+        tests[i] = (struct CMUnitTest){names_of[i], run_case, NULL, NULL, &cases[i]};
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -217,8 +217,12 @@ static int note_log_pages(void *ctx, sqlite3 *handle, const char *name, int page
     return SQLITE_OK;
 }
 
+bool db_needs_checkpoint(const struct db *db, int least_pages) {
+    return db->log_pages >= MAX(least_pages, 1);
+}
+
 bool db_checkpoint(struct db *db, int least_pages) {
-    if (db->log_pages < MAX(least_pages, 1))
+    if (!db_needs_checkpoint(db, least_pages))
         return false;
     vfs_set_checkpointing(db->vfs, true);
     int in_log = 0, copied = 0;

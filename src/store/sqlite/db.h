@@ -74,6 +74,7 @@ bool db_rollback_savepoint(struct db *db);
  * when it did something.
  */
 bool db_checkpoint(struct db *db, int least_pages);
+bool db_needs_checkpoint(const struct db *db, int least_pages);
 /* 256 pages of 4 KiB: 1 MiB copied, some milliseconds on an ordinary disk; left to grow, a checkpoint took up to 500 ms. */
 #define DB_CHECKPOINT_PAGES 256
 /* Problems of pages and foreign keys; one line each. */

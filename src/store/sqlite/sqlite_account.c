@@ -83,8 +83,8 @@ static void sqlite_unwatch(struct account *base, struct account_watcher *watcher
 
 static void sqlite_free(struct account *base) {
     struct sqlite_account *account = account_of(base);
-    if (account->checkpoint_timer != NULL)
-        timer_free(account->checkpoint_timer);
+    if (account->checkpoint != NULL)
+        account->checkpoint->account = NULL;
     if (account->uid_maps != NULL)
         uid_map_clear(account);
     map_free(account->uid_maps);
@@ -130,10 +130,6 @@ static enum err take_lock(struct sqlite_account *account) {
     return file_lock(account->lock, true);
 }
 
-static void checkpoint_later(void *ctx) {
-    (void)db_checkpoint(((struct sqlite_account *)ctx)->db, DB_CHECKPOINT_PAGES);
-}
-
 static void open_on_main(void *arg) {
     struct write_job *job = arg;
     struct sqlite_account *account = job->arg;
@@ -157,13 +153,8 @@ enum err sqlite_account_open(const struct sqlite_account_params *params, struct 
     random_fill(params->random, seed, sizeof(seed));
     account->uid_maps = map_new(seed, 1000);
     account->mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    bool has_timer = true;
-    if (params->loop != NULL) {
-        account->checkpoint_timer = timer_new(params->loop, checkpoint_later, account);
-        has_timer = account->checkpoint_timer != NULL;
-    }
     struct write_job opening = {.arg = account, .err = ERR_NO_MEMORY};
-    if (account->uid_maps != NULL && account->mac != NULL && has_timer)
+    if (account->uid_maps != NULL && account->mac != NULL)
         co_on_main(open_on_main, &opening);
     if (opening.err != ERR_OK) {
         sqlite_free(&account->account);

@@ -3,6 +3,8 @@
 #define STORE_SQLITE_STORE_TESTING_H
 
 #include "base/disk_sim.h"
+#include "loop/loop.h"
+#include "store/account_channel.h"
 #include "store/sqlite/sqlite_account.h"
 
 #include <setjmp.h>
@@ -13,38 +15,107 @@
 
 #define TEST_WALL_US (INT64_C(1795557600) * US_PER_S) /* 24 November 2026 */
 
+/*
+ * Every test of operations runs three ways: on the main stack without a loop; on a coroutine of a virtual loop, with the
+ * write turn's queue between; and through a pair of channels in one process.
+ */
+enum way { WAY_DIRECT, WAY_LOOP, WAY_CHANNEL };
+
 struct fixture {
+    enum way way;
     struct disk *disk;
     struct virtual_clock clock;
     struct random_seeded random;
+    struct loop *loop;
     struct sqlite_account_params params;
-    struct account *account; /* the one under test */
+    struct account *store;   /* the SQLite account */
+    struct account *account; /* the one under test: the same, or the client of a channel */
+    struct account_server server;
+    struct channel_handler handlers[ACCOUNT_HANDLERS];
     struct arena *arena;
+    void (*body)(struct fixture *f);
 };
 
-static inline void fixture_params(struct fixture *f) {
-    virtual_clock_init(&f->clock, TEST_WALL_US);
-    random_seeded_init(&f->random, 7);
-    f->arena = arena_new("test", (size_t)256 * 1024 * 1024);
-    f->params = (struct sqlite_account_params){.disk = f->disk, .clock = &f->clock.clock, .random = &f->random.random, .size_max = 50000000};
+static inline enum err fixture_connect(struct fixture *f) {
+    struct channel *client;
+    TRY(sqlite_account_open(&f->params, &f->store));
+    f->account = f->store;
+    if (f->way != WAY_CHANNEL)
+        return ERR_OK;
+    f->server = (struct account_server){.account = f->store, .rights = RIGHT_READ | RIGHT_WRITE | RIGHT_ADMIN | RIGHT_DELIVER};
+    TRY(channel_new_pair(f->loop, &client, &f->server.channel));
+    TRY(channel_start(f->server.channel, "store", f->handlers, account_server_handlers(f->handlers), &f->server, NULL));
+    account_server_start(&f->server);
+    return account_new_channel(client, "client", 60 * US_PER_S, &f->account);
 }
 
-static inline void fixture_open(struct fixture *f, struct disk *disk) {
-    *f = (struct fixture){.disk = disk};
-    fixture_params(f);
-    assert_int_equal(sqlite_account_open(&f->params, &f->account), ERR_OK);
+static inline void fixture_disconnect(struct fixture *f) {
+    if (f->account != f->store)
+        account_free(f->account);
+    if (f->server.channel != NULL) {
+        account_server_stop(&f->server);
+        channel_free(f->server.channel);
+        f->server.channel = NULL;
+    }
+    account_free(f->store);
+    f->account = f->store = NULL;
 }
 
 static inline void fixture_reopen(struct fixture *f) {
-    account_free(f->account);
-    f->account = NULL;
-    assert_int_equal(sqlite_account_open(&f->params, &f->account), ERR_OK);
+    fixture_disconnect(f);
+    assert_int_equal(fixture_connect(f), ERR_OK);
+}
+
+static inline void fixture_init(struct fixture *f, enum way way, struct disk *disk) {
+    *f = (struct fixture){.way = way, .disk = disk};
+    virtual_clock_init(&f->clock, TEST_WALL_US);
+    random_seeded_init(&f->random, 7);
+    f->arena = arena_new("test", (size_t)512 * 1024 * 1024);
+    if (way != WAY_DIRECT)
+        f->loop = loop_new_virtual(&f->clock, way == WAY_LOOP ? NULL : &f->random.random, NULL); /* first come, or in random order */
+    f->params = (struct sqlite_account_params){.loop = f->loop, .disk = f->disk, .clock = &f->clock.clock, .random = &f->random.random,
+                                               .size_max = 50000000};
+}
+
+static inline void fixture_fini(struct fixture *f) {
+    if (f->loop != NULL)
+        loop_free(f->loop);
+    arena_free(f->arena);
+    disk_free(f->disk);
+}
+
+/* For tests that are about the disk and use the direct way alone. */
+static inline void fixture_open(struct fixture *f, struct disk *disk) {
+    fixture_init(f, WAY_DIRECT, disk);
+    assert_int_equal(fixture_connect(f), ERR_OK);
 }
 
 static inline void fixture_close(struct fixture *f) {
-    account_free(f->account);
-    arena_free(f->arena);
-    disk_free(f->disk);
+    fixture_disconnect(f);
+    fixture_fini(f);
+}
+
+static inline void verify_ok(struct account *account);
+static inline void fixture_body(void *arg) {
+    struct fixture *f = arg;
+    assert_int_equal(fixture_connect(f), ERR_OK);
+    f->body(f);
+    verify_ok(f->store);
+    fixture_disconnect(f);
+}
+
+static inline void fixture_run(enum way way, void (*body)(struct fixture *f)) {
+    struct fixture f;
+    fixture_init(&f, way, disk_sim_new());
+    f.body = body;
+    if (way == WAY_DIRECT) {
+        fixture_body(&f);
+    } else {
+        assert_int_equal(co_spawn(f.loop, NULL, "test", fixture_body, &f, NULL), ERR_OK);
+        loop_run(f.loop);
+        assert_null(f.store); /* else the body hangs */
+    }
+    fixture_fini(&f);
 }
 
 /* Fails the test with the problems when verify finds any. */

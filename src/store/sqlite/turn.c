@@ -9,6 +9,8 @@
  */
 #include "store/sqlite/account_impl.h"
 
+#include <stdlib.h>
+
 #define GROUP_MAX 256 /* members of one commit: bounds the length of a loop's turn */
 
 struct group {
@@ -86,6 +88,31 @@ static void publish(struct sqlite_account *account) {
     }
 }
 
+static void run_checkpoint(void *ctx) {
+    struct checkpoint_task *task = ctx;
+    if (task->account != NULL) {
+        task->account->checkpoint = NULL;
+        (void)db_checkpoint(task->account->db, DB_CHECKPOINT_PAGES);
+    }
+    free(task);
+}
+
+/* After the replies when there is a loop to wait in, else at once. */
+static void checkpoint_later(struct sqlite_account *account) {
+    if (account->checkpoint != NULL || !db_needs_checkpoint(account->db, DB_CHECKPOINT_PAGES))
+        return;
+    struct checkpoint_task *task = account->params.loop == NULL ? NULL : malloc(sizeof(*task));
+    if (task != NULL) {
+        task->account = account;
+        if (loop_defer(account->params.loop, run_checkpoint, task) == ERR_OK) {
+            account->checkpoint = task;
+            return;
+        }
+        free(task);
+    }
+    (void)db_checkpoint(account->db, DB_CHECKPOINT_PAGES);
+}
+
 static void run_group(void *arg) {
     struct group *group = arg;
     struct sqlite_account *account = group->account;
@@ -107,10 +134,7 @@ static void run_group(void *arg) {
         if (err != ERR_OK && job->err == ERR_OK)
             job->err = err;
     vec_clear(&account->changes);
-    if (account->checkpoint_timer != NULL)
-        timer_arm(account->checkpoint_timer, loop_now_us(account->params.loop));
-    else
-        (void)db_checkpoint(account->db, DB_CHECKPOINT_PAGES);
+    checkpoint_later(account);
 }
 
 /* Takes at most GROUP_MAX jobs off the queue. */
