@@ -38,9 +38,6 @@ RECORD_DEFINE(attempt_recipient);
 RECORD_DEFINE(attempt);
 RECORD_DEFINE(attempt_outcome);
 RECORD_DEFINE(attempt_result);
-RECORD_DEFINE(dns_question);
-RECORD_DEFINE(dns_rdata);
-RECORD_DEFINE(dns_answer);
 RECORD_DEFINE(cleanup_result);
 
 /* A reply of `none` is a NULL type: one alternative of _Generic a kind of reply would be longer than this list. */

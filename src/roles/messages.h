@@ -14,6 +14,7 @@
 
 #include "base/record.h"
 #include "confine/role.h"
+#include "dns/client.h"
 #include "loop/channel.h"
 #include "store/account.h"
 #include "store/directory.h"
@@ -172,17 +173,7 @@ RECORD_DECLARE(attempt_outcome);
 RECORD_DECLARE(attempt_result);
 
 /* ---- to resolver ---- */
-enum dns_status { DNS_OK, DNS_NXDOMAIN, DNS_NODATA, DNS_TEMPORARY };
-enum dns_security { DNS_INSECURE, DNS_SECURE, DNS_BOGUS };
-/* type: RFC1035-3.2.2 number. Names in A-label form without the final dot. */
-#define R_dns_question(F, S) F(S, VIEW, name, 255) F(S, U16, type)
-#define R_dns_rdata(F, S) F(S, VIEW, data, 65535) /* wire form; names inside are uncompressed */
-#define R_dns_answer(F, S)                                                                                           \
-    F(S, U8, status) F(S, U8, security) F(S, U32, ttl) F(S, VIEW, canonical, 255) F(S, LIST, data, dns_rdata, 256)     \
-    F(S, VIEW, why_bogus, 500)
-RECORD_DECLARE(dns_question);
-RECORD_DECLARE(dns_rdata);
-RECORD_DECLARE(dns_answer);
+/* struct dns_question and struct dns_answer are dns/client.h's. */
 
 /* ---- postmaster's clean-up ---- */
 #define R_cleanup_result(F, S) F(S, U64, removed)
