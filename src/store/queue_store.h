@@ -44,7 +44,7 @@ enum err queue_store_next(struct queue_store *store, int64_t *next_us) MUST_CHEC
 enum err queue_store_message(struct queue_store *store, uint64_t id, struct arena *arena, struct queue_message *out) MUST_CHECK;
 /* A read-only file of the body, to hand to a courier; the caller unrefs it. */
 enum err queue_store_body(struct queue_store *store, uint64_t message, struct file **out) MUST_CHECK;
-/* Writes attempts, next_us, state, last_*; a message without unfinished recipients is removed with its body. */
+/* Writes attempts, next_us, state, last_*, notify; a message without unfinished recipients is removed with its body. */
 enum err queue_store_update(struct queue_store *store, const struct queue_recipient *recipient) MUST_CHECK;
 enum err queue_store_remove(struct queue_store *store, uint64_t recipient) MUST_CHECK;
 enum err queue_store_list(struct queue_store *store, uint64_t after_id, size_t max, struct arena *arena, struct queue_recipient **out, size_t *n) MUST_CHECK;

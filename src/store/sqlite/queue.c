@@ -481,8 +481,9 @@ static enum err run_update(struct queue_store *store, void *arg) {
     const struct queue_recipient *r = arg;
     int64_t message;
     TRY(db_get(store->db, &message,
-               "UPDATE recipient SET state=?, attempts=?, next_us=?, last_status=?, last_text=? WHERE id=? RETURNING message", "uuivvi",
-               (uint32_t)r->state, r->attempts, r->next_us, not_null(r->last_status), not_null(r->last_text), r->id));
+               "UPDATE recipient SET state=?, attempts=?, next_us=?, last_status=?, last_text=?, notify=? WHERE id=? RETURNING message", "uuivvui",
+               (uint32_t)r->state, r->attempts, r->next_us, not_null(r->last_status), not_null(r->last_text),
+               (uint32_t)r->notify, r->id));
     return remove_finished(store, (uint64_t)message);
 }
 
