@@ -11,14 +11,17 @@
 #define ROLES_QUEUE_H
 
 #include "base/map.h"
+#include "base/vec.h"
 #include "roles/doors.h"
 #include "store/queue_store.h"
 
 #define QUEUE_RETRY_DEFAULT_US (300 * US_PER_S)  /* RFC5321-4.5.4.1: at least 30 minutes in general, sooner at first is allowed */
 #define QUEUE_RETRY_MAX_US (4 * 3600 * US_PER_S) /* RFC5321-4.5.4.1: 2 to 3 hours and more */
 #define QUEUE_LIFETIME_DEFAULT_US (5 * 86400 * US_PER_S) /* RFC5321-4.5.4.1: at least 4 to 5 days */
+#define QUEUE_LIFETIME_MAX_US (365 * 86400 * US_PER_S)
 #define QUEUE_DELAYED_US (4 * 3600 * US_PER_S)   /* a sender hears of a delay after this */
 #define QUEUE_LOST_US (10 * US_PER_S)            /* after a courier or mailbox went away during an attempt */
+#define QUEUE_REPORT_RETRY_US (60 * US_PER_S) /* when the directory could not say who gets a report */
 #define QUEUE_LOST_MAX 5                         /* so many quick ones; then the ordinary schedule */
 #define QUEUE_READY_MAX 2000  /* recipients in memory */
 #define QUEUE_JOBS_MAX 100    /* attempts at once */
@@ -50,7 +53,8 @@ struct queue_destination {
     struct queue *queue;
     enum queue_kind kind;
     uint64_t account;       /* LOCAL */
-    struct view domain;     /* REMOTE; lower-case, in the allocation */
+    struct view key;        /* in the allocation */
+    struct view domain;     /* REMOTE; lower-case, inside key */
     struct queue_item *first, *last;
     unsigned jobs;
     struct queue_destination *next; /* among those that may start a job */
@@ -67,6 +71,7 @@ struct queue_courier {
 struct queue {
     struct role_env *env;
     struct queue_store *store;
+    enum err open_err;
     struct doors doors;
     struct role_peer directory;
     struct queue_courier couriers[QUEUE_COURIERS_MAX];
@@ -78,7 +83,10 @@ struct queue {
     struct map *items;        /* recipient id -> struct queue_item */
     struct queue_destination *runnable_first, *runnable_last;
     unsigned jobs;
-    bool more_due; /* the store may have due recipients that are not in memory */
+    bool more_due;        /* the store may have due recipients that are not in memory */
+    int64_t next_load_us; /* wall time at which the next one that is not in memory is due */
+    int64_t loaded_us;    /* when the store was last asked */
+    bool is_woken;
     struct waitq wake;
     /* group commit */
     struct queue_change *changes_first, *changes_last;
@@ -88,7 +96,7 @@ struct queue {
 /* ---- group commit (queue.c) ---- */
 
 /* Runs run(queue, arg) inside a transaction that is shared by all that wait at this time, on the main stack, and returns when it is on
- * disk. An error of run undoes what it did (run makes one store call, or fails the whole transaction with is_fatal). */
+ * disk. An error of run undoes what it did, and only that. run may be called twice: it must not mind that its first try was undone. */
 struct queue_change {
     enum err (*run)(struct queue *queue, void *arg);
     void *arg;
@@ -104,10 +112,11 @@ int64_t queue_wall_us(const struct queue *queue);
 
 enum err queue_schedule_init(struct queue *queue) MUST_CHECK;
 void queue_schedule_fini(struct queue *queue);
-/* Something new is due, or a job ended. */
+/* A recipient that is in the store and due at r->next_us. */
+void queue_schedule_add(struct queue *queue, const struct queue_recipient *r);
+/* Asks the store again at this wall time, for what is known to be due then. */
+void queue_schedule_at(struct queue *queue, int64_t wall_us);
 void queue_schedule_wake(struct queue *queue);
-/* Forgets destinations without recipients; how many. */
-uint64_t queue_schedule_cleanup(struct queue *queue);
 /* The time of the next attempt after `attempts` of them: doubling from retry_us up to QUEUE_RETRY_MAX_US, a tenth at random. */
 int64_t queue_retry_after_us(const struct queue *queue, uint32_t attempts);
 
@@ -140,15 +149,14 @@ struct queue_report {
     size_t n;
     struct view body;
 };
+/* Why one recipient is in a report. */
 struct queue_reported {
     const struct queue_recipient *recipient;
     struct queue_outcome outcome;
-    bool is_delay;
-    int64_t retry_until_us;
 };
 /* is_made stays false when nobody is to be told (null sender, sender unknown). ERR_AGAIN and the like: the directory cannot be asked now.
  * All views live in arena. */
-enum err queue_report_make(struct queue *queue, const struct queue_message *message, const struct queue_reported *list, size_t n, bool is_delay,
-                           struct arena *arena, struct queue_report *out) MUST_CHECK;
+enum err queue_report_make(struct queue *queue, const struct queue_message *message, struct file *body, const struct queue_reported *list,
+                           size_t n, bool is_delay, struct arena *arena, struct queue_report *out) MUST_CHECK;
 
 #endif
