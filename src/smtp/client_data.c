@@ -70,7 +70,9 @@ static enum err look_for_reply(struct client *c) {
 static enum err send_piece(struct client *c, struct view v, void *ctx) {
     while (v.n > 0 && c->pending > 0) {
         struct view part = view_sub(v, 0, PIECE);
-        TRY(dot_stuff_feed(ctx, part, &c->out));
+        enum err err = dot_stuff_feed(ctx, part, &c->out);
+        if (err != ERR_OK)
+            return err == ERR_SYNTAX ? ERR_IO : err; /* it was measured: the file changed under us */
         TRY(client_send(c, true, WAIT_BLOCK));
         TRY(look_for_reply(c));
         v = view_skip(v, part.n);
@@ -94,9 +96,9 @@ static enum err send_text(struct client *c) {
     if (c->pending == 0)
         return ERR_OK;
     /* What was measured is what was sent, or it does not get its end. */
-    TRY(dot_stuff_end(&stuff, &c->out));
-    if (stuff.size != c->size)
+    if (dot_stuff_end(&stuff, &c->out) == ERR_SYNTAX || stuff.size != c->size)
         return ERR_IO;
+    TRY(buf_err(&c->out));
     *c->sent_dot = true;
     return client_send(c, true, WAIT_BLOCK);
 }
@@ -105,8 +107,6 @@ enum err client_send_message(struct client *c) {
     enum err err = look_for_reply(c);
     if (err == ERR_OK && c->pending > 0)
         err = send_text(c);
-    if (err == ERR_SYNTAX)
-        err = ERR_IO; /* the file changed under us */
     if (err != ERR_OK)
         return last_words(c, err);
     if (c->pending == 0)
