@@ -27,6 +27,7 @@ struct test_signer {
     bool fails_odd;    /* every second call */
     enum err fails_as; /* or each call */
     size_t calls, inside, most_inside;
+    uint64_t key; /* of the last call */
     uint16_t scheme;
 };
 
@@ -60,6 +61,7 @@ static inline enum err test_sign(struct tls_signer *signer, uint64_t key, uint16
     if (err != ERR_OK)
         return err;
     assert_true(key < KEYS_MAX && s->keys[key] != NULL);
+    s->key = key;
     s->scheme = scheme;
     err = tls_key_sign(s->keys[key], scheme, tbs, out);
     ERR_raise(ERR_LIB_USER, 2);
