@@ -20,6 +20,7 @@ struct role_process {
     struct log_sink_fd sink;
     struct role_env env;
     struct channel *supervisor;
+    struct confine_filter *filter; /* of a mailbox, compiled once by the template */
 };
 
 static void complain(const char *role, const char *what, struct view why) {
@@ -33,11 +34,10 @@ void process_confine_params(enum role role, enum confine_level level, uid_t uid,
     (void)keep_room;
     *out = (struct confine_params){.level = level, .uid = uid, .gid = (gid_t)uid, .root_fd = -1, .spool_fd = -1, .keep = keep};
     keep[out->keep_n++] = PROCESS_CHANNEL_FD;
-    if (confine_policies[role].root == CONFINE_DIR_DATA || confine_policies[role].root == CONFINE_DIR_ACCOUNT ||
-        confine_policies[role].root == CONFINE_DIR_EMPTY) {
+    if (confine_policies[role].root != CONFINE_DIR_NONE)
         out->root_fd = PROCESS_ROOT_FD;
-        keep[out->keep_n++] = PROCESS_ROOT_FD;
-    }
+    if (confine_policies[role].root == CONFINE_DIR_DATA || confine_policies[role].root == CONFINE_DIR_ACCOUNT)
+        keep[out->keep_n++] = PROCESS_ROOT_FD; /* its files are reached through it; an empty directory is only a root */
     if (role == ROLE_EDGE)
         out->spool_fd = PROCESS_SPOOL_FD;
 }
@@ -90,7 +90,10 @@ static bool role_confine(struct role_process *process, uid_t uid, bool is_templa
     }
     struct buf why;
     buf_init(&why, 1000);
-    enum err err = confine_apply(process->env.role, &params, &why);
+    enum err err = is_template ? confine_filter_new(ROLE_MAILBOX, &process->filter, &why) : ERR_OK;
+    params.filter = is_template ? NULL : process->filter;
+    if (err == ERR_OK)
+        err = confine_apply(process->env.role, &params, &why);
     if (err != ERR_OK)
         complain(role_name(process->env.role), "cannot be confined", buf_view(&why));
     buf_fini(&why);

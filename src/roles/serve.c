@@ -213,7 +213,31 @@ static void serve_body(void *arg) {
     loop_stop(s->loop);
 }
 
+/* Everything that needs opening is open. The supervisor stays root where it was, with the capabilities it uses, and a wide filter that its
+ * children's own ones narrow. */
+static enum err confine_supervisor(struct serve *s, enum confine_level level) {
+    int keep[CONFIG_LISTENERS_MAX + 3];
+    size_t n = 0;
+    for (size_t i = 0; i < s->listeners_n; i++)
+        keep[n++] = s->listeners[i];
+    keep[n++] = s->data_fd;
+    keep[n++] = s->lock_fd;
+    keep[n++] = s->control_fd;
+    struct confine_dir data = {.fd = s->data_fd, .write = true};
+    struct confine_params params = {
+        .level = level, .root_fd = -1, .spool_fd = -1, .keep = keep, .keep_n = n, .dirs = &data, .dirs_n = 1, .uid = geteuid(), .gid = getegid()};
+    struct buf why;
+    buf_init(&why, 1000);
+    enum err err = confine_apply(ROLE_SUPERVISOR, &params, &why);
+    if (err != ERR_OK)
+        say("the supervisor cannot be confined: %.*s.", VIEW_FMT(buf_view(&why)));
+    buf_fini(&why);
+    return err;
+}
+
 static enum err serve_start(struct serve *s) {
+    enum confine_level level = confine_level_detect();
+    TRY(confine_supervisor(s, level));
     s->loop = loop_new(&s->log);
     if (!s->loop)
         return ERR_NO_MEMORY;
@@ -225,7 +249,7 @@ static enum err serve_start(struct serve *s) {
         .config = s->config,
         .listener_fds = s->listeners,
         .data_fd = s->data_fd,
-        .level = confine_level_detect(),
+        .level = level,
     };
     enum err err = process_spawner_new(&spawner, &s->spawner, &why);
     if (err != ERR_OK)
