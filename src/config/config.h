@@ -19,6 +19,29 @@ struct config_listener {
     enum config_protocol protocol;
     bool implicit_tls;
     bool proxy; /* a PROXY header comes first */
+    uint32_t line; /* of `listener` in `file`, 0: none */
+    struct view file;
+};
+/* Where in a file something stood; line 0: nowhere, it is a default. */
+struct config_place {
+    struct view file;
+    uint32_t line;
+};
+/* Options whose place config_check names. */
+enum config_option {
+    CONFIG_HOSTNAME,
+    CONFIG_DATA_DIR,
+    CONFIG_TLS_CERTIFICATE,
+    CONFIG_TLS_KEY,
+    CONFIG_TRUST_ANCHOR,
+    CONFIG_QUOTA,
+    CONFIG_SPOOL,
+    CONFIG_CONNECTIONS_PER_NETWORK,
+    CONFIG_ACCOUNT_UID_FIRST,
+    CONFIG_ACCOUNT_UIDS,
+    CONFIG_RELAY_PORT,
+    CONFIG_QUEUE_RETRY,
+    CONFIG_OPTION_COUNT
 };
 struct config_account { /* localserve */
     struct view address, password;
@@ -46,12 +69,17 @@ struct config {
     struct config_account *accounts; /* localserve only */
     size_t accounts_n;
     int log_level; /* enum log_level */
+    struct config_place places[CONFIG_OPTION_COUNT];
 };
 
 /* Parses `path`; *out lives in the arena. On an error `problems` has one line a problem: FILE:LINE: what. Remedy. */
 enum err config_load(const char *path, struct arena *arena, struct config *out, struct buf *problems) MUST_CHECK;
 /* Beyond syntax: files that must be readable, ports used twice, directories, limits that contradict. */
 enum err config_check(const struct config *config, struct buf *problems) MUST_CHECK;
+/* "debug", "info", "warn", "error"; ERR_SYNTAX. */
+enum err config_log_level(struct view name, int *out) MUST_CHECK;
+/* "smtp", "submission", "submissions", "imap", "imaps": the value of `protocol`; never NULL. */
+const char *config_protocol_name(enum config_protocol protocol, bool implicit_tls);
 /* Every default, for documentation and localserve. */
 void config_defaults(struct config *out);
 /* The commented configuration that quickstart writes. */

@@ -182,8 +182,7 @@ enum err directory_ensure_domain(struct directory *d, struct view name) {
 }
 
 /* RSA keys take a tenth of a second each: after the start, for each domain that has none. */
-static void make_missing_keys(void *arg) {
-    struct directory *d = arg;
+static void make_missing_keys(struct directory *d) {
     struct arena *arena = arena_new("keys", DIRECTORY_LIST_BUDGET);
     struct domain_row *domains;
     size_t n = 0;
@@ -202,6 +201,21 @@ static void make_missing_keys(void *arg) {
             log_event(&d->env->log, LOG_ERROR, "domain.key", LF_VIEW("domain", domains[i].name), LF_ERR(err));
     }
     arena_free(arena);
+}
+
+static void make_keys(void *arg) {
+    struct directory *d = arg;
+    while (d->keys_are_asked) {
+        d->keys_are_asked = false;
+        make_missing_keys(d);
+    }
+    d->makes_keys = false;
+}
+
+void directory_complete_keys(struct directory *d) {
+    d->keys_are_asked = true;
+    if (!d->makes_keys)
+        d->makes_keys = co_spawn(d->env->loop, d->env->group, "domain.keys", make_keys, d, NULL) == ERR_OK;
 }
 
 /* ---- TLS keys ---- */
@@ -366,7 +380,7 @@ static void directory_offer(struct role_env *env, const struct channel_offer *of
     channel_on_close(channel, peer_closed, peer);
     d->peers = peer;
     if (peer->role == ROLE_POSTMASTER) /* the last to come: the start is over */
-        (void)!co_spawn(env->loop, env->group, "domain.keys", make_missing_keys, d, NULL);
+        directory_complete_keys(d);
 }
 
 const struct role_def role_directory = {

@@ -40,6 +40,9 @@ struct directory {
     size_t keys_n;
     uint64_t next_session;
     struct directory_peer *peers;
+    unsigned controls;   /* open connections of the command line */
+    bool makes_keys;     /* a coroutine that makes missing keys runs */
+    bool keys_are_asked; /* and shall look again */
 };
 
 /* Who is at the other end of a channel: bound to it when it was offered, never said by a message. */
@@ -88,6 +91,8 @@ enum err directory_normalise(struct view address, struct arena *arena, struct vi
 void directory_control(struct directory *d, struct stream *stream, uint32_t uid);
 /* Makes the domain with its keys when it is missing. */
 enum err directory_ensure_domain(struct directory *d, struct view name) MUST_CHECK;
+/* Makes the keys that domains lack, on a coroutine of its own. */
+void directory_complete_keys(struct directory *d);
 /* Tells the supervisor about an account that was made, changed or removed. */
 enum err directory_announce(struct directory *d, uint64_t account, struct view address, uint64_t quota_octets, bool gone) MUST_CHECK;
 
