@@ -1,7 +1,7 @@
 /* Names as people type them. */
 #include "cli/names.h"
 
-#include "base/utf8.h"
+#include "base/log.h"
 #include "roles/control.h"
 
 #include <idn2.h>

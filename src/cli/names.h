@@ -3,6 +3,7 @@
 #define CLI_NAMES_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 
 /* "Bücher.example" -> "xn--bcher-kva.example". ERR_SYNTAX with a sentence in why. */
 enum err names_domain(struct view text, struct arena *arena, struct view *out, struct buf *why) MUST_CHECK;
