@@ -4,7 +4,8 @@
  * octet, and split at random. The lines of a script:
  *
  *   # text           a comment
- *   @name value      a setting: sender, rcpt (each adds one), prefix, body, tls, require-tls, tls-fails, smtputf8, eightbit
+ *   @name value      a setting: sender, rcpt (each adds one), prefix, body, tls, require-tls, tls-fails, smtputf8, eightbit,
+ *                    only-whole (what is early depends on the split)
  *   S: text          the server sends text and CRLF; lines in a row go out together
  *   S| text          the same without CRLF
  *   S: (end)         the server leaves
@@ -50,7 +51,7 @@ struct play {
     struct smtp_envelope envelope;
     struct view recipients[RECIPIENTS_MAX];
     struct buf prefix, body;
-    bool tls_fails, sent_dot;
+    bool tls_fails, sent_dot, only_whole;
     struct arena *arena;
     struct buf expected, results;
     char failure[1024];
@@ -136,6 +137,8 @@ static bool setting(struct play *p, struct view line) {
         p->params.starttls = start_tls;
     else if (view_eq(name, VIEW("tls-fails")))
         p->tls_fails = true;
+    else if (view_eq(name, VIEW("only-whole")))
+        p->only_whole = true;
     else if (view_eq(name, VIEW("require-tls")))
         p->params.require_tls = true;
     else if (view_eq(name, VIEW("smtputf8")))
@@ -299,7 +302,7 @@ static void play(const char *name, struct view script, enum split split, uint64_
     p->envelope.size = p->prefix.n + p->body.n;
     assert_int_equal(file_new_memory("body", &p->envelope.body), ERR_OK);
     assert_int_equal(file_write(p->envelope.body, buf_view(&p->body), 0), ERR_OK);
-    if (p->failure[0] == 0) {
+    if (p->failure[0] == 0 && !(p->only_whole && split != SPLIT_WHOLE)) {
         p->loop = loop_new_virtual(&p->clock, &p->random.random, NULL);
         assert_non_null(p->loop);
         assert_int_equal(stream_new_pair(p->loop, PAIR_CAPACITY, &p->client, &p->server), ERR_OK);
