@@ -95,16 +95,16 @@ static enum err check_file(void *ctx, struct view name) {
     char file[BLOB_NAME_SIZE];
     int64_t found;
     int n = snprintf(file, sizeof(file), "%s/%.*s", scan->directory + sizeof("blobs/") - 1, VIEW_FMT(name));
-    enum err err = ERR_NOT_FOUND;
-    if (n > 0 && (size_t)n < sizeof(file))
-        err = db_get(scan->account->db, &found, "SELECT 1 FROM blob WHERE file=?", "v", view_cstr(file));
+    if (n < 0 || (size_t)n >= sizeof(file))
+        return ERR_OK; /* not a name of ours: leave it alone */
+    enum err err = db_get(scan->account->db, &found, "SELECT 1 FROM blob WHERE file=?", "v", view_cstr(file));
     if (err != ERR_NOT_FOUND)
         return err;
     struct unused_blob *orphan = vec_add(&scan->orphans);
     if (orphan == NULL)
         return ERR_NO_MEMORY;
-    int length = snprintf(orphan->path, sizeof(orphan->path), "%s/%.*s", scan->directory, VIEW_FMT(name));
-    return length > 0 && (size_t)length < sizeof(orphan->path) ? ERR_OK : ERR_LIMIT;
+    (void)snprintf(orphan->path, sizeof(orphan->path), "blobs/%s", file);
+    return ERR_OK;
 }
 
 /* One directory a call; once a run of the process, because only a crash leaves such files. A file being added has a name but no
