@@ -108,6 +108,11 @@ static enum err open_owned_dir(int parent_fd, const char *name, uid_t uid, mode_
     int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return err_from_errno(errno);
+    if (fchmod(fd, mode) != 0) { /* whatever the umask was when it was made */
+        enum err err = err_from_errno(errno);
+        (void)close(fd);
+        return err;
+    }
     *out = fd;
     return ERR_OK;
 }
