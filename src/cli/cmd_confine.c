@@ -51,6 +51,7 @@ static enum err open_fixed(const struct ritual *r, struct confine_probe_env *env
         high_listener = fcntl(listener, F_DUPFD, CONFINE_HIGH_FD);
     bool good = put_at(pair[0], PROCESS_CHANNEL_FD) && put_at(high_root, PROCESS_ROOT_FD) && put_at(high_spool, PROCESS_SPOOL_FD) &&
                 put_at(high_listener, CONFINE_LISTENER_FD);
+    good = good && chdir(r->dir) == 0; /* "its own files" of what is not locked in a directory */
     *env = (struct confine_probe_env){.listener_fd = CONFINE_LISTENER_FD, .spool_fd = -1};
     return good ? ERR_OK : ERR_IO;
 }
@@ -77,6 +78,9 @@ static enum err run_ritual(struct confine_probe_ritual *ritual, struct confine_p
     keep[params.keep_n++] = CONFINE_LISTENER_FD;
     if (params.spool_fd >= 0)
         env->spool_fd = params.spool_fd;
+    /* Every denied act leaves a line on descriptor 2; here they are all asked for. */
+    if (!put_at(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO))
+        return ERR_IO;
     return confine_apply(r->role, &params, why);
 }
 
@@ -96,7 +100,7 @@ static bool test_role(struct arena *arena, enum role role, bool is_template, str
     char *top = arena_cstr(arena, scratch);
     struct ritual r = {.ritual = {run_ritual}, .role = role, .level = confine_level_detect(), .is_template = is_template};
     r.uid = process_role_uid(role);
-    bool owns_root = confine_policies[role].root == CONFINE_DIR_DATA || confine_policies[role].root == CONFINE_DIR_ACCOUNT;
+    bool owns_root = !is_template && (confine_policies[role].root == CONFINE_DIR_DATA || confine_policies[role].root == CONFINE_DIR_ACCOUNT);
     r.dir = make_dir(arena, scratch, "root", owns_root ? r.uid : 0);
     r.spool = make_dir(arena, scratch, "spool", r.uid);
     if (r.dir && !owns_root)
@@ -116,7 +120,7 @@ static bool test_role(struct arena *arena, enum role role, bool is_template, str
     buf_put_byte(table, '\n');
     for (struct view rest = buf_view(&report), line; rest.n;) {
         (void)view_split(rest, '\n', &line, &rest);
-        if (details && (!view_starts(line, VIEW("ok")) || !passed))
+        if (!view_starts(line, VIEW("ok")))
             buf_printf(details, "    %.*s\n", VIEW_FMT(line));
     }
     buf_fini(&report);

@@ -265,8 +265,8 @@ static enum err (*const run[CONTROL_OP_COUNT])(struct control *c) = {
 
 /* ---- the connection ---- */
 
-static bool is_listing(enum control_op op) {
-    return op == CONTROL_DOMAIN_LIST || op == CONTROL_ACCOUNT_LIST || op == CONTROL_ALIAS_LIST;
+static bool changes_nothing(enum control_op op) {
+    return op == CONTROL_DOMAIN_LIST || op == CONTROL_DOMAIN_RECORDS || op == CONTROL_ACCOUNT_LIST || op == CONTROL_ALIAS_LIST;
 }
 
 static void log_request(struct control *c, uint32_t uid, enum err err) {
@@ -282,7 +282,7 @@ static enum err serve_line(struct control *c, struct view line, uint32_t uid) {
     if (err == ERR_OK) {
         rows_begin(c);
         err = run[c->request.op](c);
-        if (!is_listing(c->request.op))
+        if (!changes_nothing(c->request.op))
             log_request(c, uid, err);
     }
     if (err == ERR_OK)
