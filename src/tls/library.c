@@ -6,6 +6,7 @@
 #include <openssl/provider.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* RFC8446-4.2.7: groups, the hybrid with ML-KEM first where OpenSSL has it (3.5). */
 #define GROUPS "X25519:P-256:P-384"
@@ -32,6 +33,7 @@ enum err tls_take_error(void) {
 
 /* Whatever OpenSSL finds out at its first use, it finds out now. */
 static enum err fetch_early(struct tls_library *library) {
+    tzset(); /* gmtime_r(), which checks of a certificate's dates use, reads the time zone's file at its first call */
     library->ticket_cipher = EVP_CIPHER_fetch(library->ctx, "AES-256-CBC", TLS_PROPERTIES);
     SSL_CTX *server = tls_context_new(library, TLS_server_method());
     SSL_CTX *client = tls_context_new(library, TLS_client_method());
