@@ -101,7 +101,10 @@ static enum err give_to(int parent_fd, const char *name, uid_t uid, unsigned dep
 
 /* Makes and opens a directory below the data directory, owned by uid (0: whoever we are). */
 static enum err open_owned_dir(int parent_fd, const char *name, uid_t uid, mode_t mode, int *out) {
-    if (mkdirat(parent_fd, name, mode) != 0 && errno != EEXIST)
+    bool is_new = mkdirat(parent_fd, name, mode) == 0;
+    if (!is_new && errno != EEXIST)
+        return err_from_errno(errno);
+    if (is_new && fsync(parent_fd) != 0) /* a 250 for what is inside must not outlive the name */
         return err_from_errno(errno);
     if (uid)
         TRY(give_to(parent_fd, name, uid, 0));
