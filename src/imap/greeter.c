@@ -2,6 +2,7 @@
 #include "imap/greeter.h"
 
 #include "imap/wire.h"
+#include "sasl/scram.h"
 
 #define GREETER_ARENA ((size_t)128 * 1024) /* one command's values: a password and an ID list fit many times */
 
@@ -204,22 +205,15 @@ static enum err read_response(struct greeter *g, struct view *out) {
     }
 }
 
-/* RFC4616-2: [authzid] NUL authcid NUL passwd */
-static bool split_plain(struct view message, struct view *authzid, struct view *user, struct view *password) {
-    struct view rest;
-    return view_split(message, 0, authzid, &rest) && view_split(rest, 0, user, password) &&
-           view_find_byte(*password, 0) < 0;
-}
-
 static enum verdict_of_command run_plain(struct greeter *g, struct view base64) {
     struct buf message;
     buf_init_secret(&message, IMAP_LINE_MAX);
-    struct view authzid, user, password;
+    struct sasl_plain plain;
     enum verdict_of_command verdict;
-    if (base64_decode(base64, &message) != ERR_OK || !split_plain(buf_view(&message), &authzid, &user, &password))
+    if (base64_decode(base64, &message) != ERR_OK || sasl_plain_parse(buf_view(&message), &plain) != ERR_OK)
         verdict = bad(g, "not an answer of the PLAIN mechanism");
     else
-        verdict = prove(g, VIEW("AUTHENTICATE"), authzid, user, password);
+        verdict = prove(g, VIEW("AUTHENTICATE"), plain.authzid, plain.authcid, plain.password);
     buf_fini(&message);
     return verdict;
 }

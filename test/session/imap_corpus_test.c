@@ -92,11 +92,11 @@ static void read_back(struct run *r) {
     if (!view_eq(literal(r), view_sub(r->file, from, 1000)))
         complain(r, "another piece came back", VIEW_NONE);
     finish(r);
-    snprintf(
-        text, sizeof(text),
-        "=t= UID FETCH %u (ENVELOPE BODY BODYSTRUCTURE BODY.PEEK[1] BODY.PEEK[1.1] BODY.PEEK[1.MIME] BODY.PEEK[2.HEADER] "
-        "BODY.PEEK[HEADER.FIELDS (Subject From)])\r\n",
-        r->uid);
+    snprintf(text, sizeof(text),
+             "=t= UID FETCH %u (ENVELOPE BODY BODYSTRUCTURE BODY.PEEK[1] BODY.PEEK[1.1] BODY.PEEK[1.MIME] "
+             "BODY.PEEK[2.HEADER] "
+             "BODY.PEEK[HEADER.FIELDS (Subject From)])\r\n",
+             r->uid);
     say(r, text);
     finish(r);
 }
