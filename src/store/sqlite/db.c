@@ -284,11 +284,22 @@ static enum err migrate(struct db *db, const struct db_schema *schema, int64_t v
     return ERR_OK;
 }
 
-/* The settings of every connection; page_size and auto_vacuum take effect only in an empty database (see schema.c). */
+/*
+ * The settings of every connection; page_size and auto_vacuum take effect only in an empty database.
+ *
+ * Measured with 3,000 deliveries of 10 KB text, one commit each, release build (KB written a delivery, log and checkpoints
+ * together; size of the database):
+ *   page_size        1024: 33 KB, 11.0 MB   2048: 55 KB, 10.3 MB   4096: 103 KB, 15.7 MB   8192: 186 KB   16384: 373 KB
+ *   at 2048: auto_vacuum NONE 55.4 KB, INCREMENTAL 57.8 KB; secure_delete OFF, FAST and ON 57.8 KB (deliveries delete
+ *   nothing; removing the 3,000 again took 151, 60 and 102 ms, which is noise between the first two).
+ * A commit's time is its fsync; what the page size decides is how many octets that fsync carries. 2048 halves them against
+ * 4096 and keeps trees flat and bodies in half as many pieces as 1024. INCREMENTAL, because a mailbox that was emptied
+ * should give its room back in small steps; FAST, because overwriting what is removed is free where the page is written anyway.
+ */
 static enum err configure(struct db *db) {
     /* Exclusive before anything reads the file: without it a log would ask for shared memory. */
-    TRY(exec(db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA page_size=4096; PRAGMA auto_vacuum=NONE;"
-                 "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-2048; PRAGMA secure_delete=OFF;"
+    TRY(exec(db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA page_size=2048; PRAGMA auto_vacuum=INCREMENTAL;"
+                 "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-2048; PRAGMA secure_delete=FAST;"
                  "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON"));
     TRY(exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;"
                  "PRAGMA journal_size_limit=4194304"));
@@ -354,6 +365,27 @@ struct vfs *db_vfs(struct db *db) {
 
 sqlite3 *db_handle(struct db *db) {
     return db->handle;
+}
+
+/* ---- giving room back ---- */
+
+#define FREE_PAGES_KEPT 2048 /* 4 MiB that will be used again soon */
+#define FREE_PAGES_STEP 512  /* moved in one step: some milliseconds */
+
+enum err db_shrink(struct db *db, bool *more) {
+    int64_t spare, all;
+    sqlite3_stmt *stmt;
+    bool is_row = true;
+    TRY(pragma_get(db, "PRAGMA freelist_count", &spare));
+    TRY(pragma_get(db, "PRAGMA page_count", &all));
+    *more = false;
+    if (spare <= FREE_PAGES_KEPT || spare < all / 4)
+        return ERR_OK;
+    TRY(db_query(db, &stmt, "PRAGMA incremental_vacuum(512)", ""));
+    while (is_row)
+        TRY(db_next(db, stmt, &is_row)); /* a row a page */
+    *more = spare - FREE_PAGES_STEP > FREE_PAGES_KEPT;
+    return ERR_OK;
 }
 
 /* ---- checking ---- */

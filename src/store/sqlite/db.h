@@ -75,8 +75,11 @@ bool db_rollback_savepoint(struct db *db);
  */
 bool db_checkpoint(struct db *db, int least_pages);
 bool db_needs_checkpoint(const struct db *db, int least_pages);
-/* 256 pages of 4 KiB: 1 MiB copied, some milliseconds on an ordinary disk; left to grow, a checkpoint took up to 500 ms. */
-#define DB_CHECKPOINT_PAGES 256
+/* 1024 pages of 2 KiB: 2 MiB at most, some milliseconds on an ordinary disk, every 40 deliveries; left to grow, a checkpoint took up
+ * to 500 ms. */
+#define DB_CHECKPOINT_PAGES 1024
+/* In a transaction: gives a few free pages at the end of the file back when a quarter of it is free. */
+enum err db_shrink(struct db *db, bool *more) MUST_CHECK;
 /* Problems of pages and foreign keys; one line each. */
 enum err db_verify(struct db *db, struct buf *problems, unsigned *n) MUST_CHECK;
 

@@ -296,6 +296,27 @@ static void threads(struct fixture *f) {
     assert_true(fetch_one(f, inbox, 5, ITEM_IDS).thread != first);
 }
 
+/* What was removed gives its room on the disk back. */
+static void shrinks(struct fixture *f) {
+    uint64_t inbox = mailbox_id(f, VIEW("INBOX")), before, after;
+    struct file *file;
+    for (uint64_t i = 0; i < 400; i++)
+        append(f, inbox, 0, filled(f, 40000, i, false));
+    fixture_reopen(f);
+    assert_int_equal(disk_open(f->disk, "account.db", DISK_READ, &file), ERR_OK);
+    assert_int_equal(file_size(file, &before), ERR_OK);
+    assert_true(before > 400 * 40000);
+    struct message_expunge_args args = {.mailbox = inbox, .any = true};
+    struct message_expunge_result result;
+    assert_int_equal(account_do_message_expunge(f->account, &args, NULL, f->arena, &result), ERR_OK);
+    virtual_clock_advance(&f->clock, 2 * 3600 * US_PER_S);
+    assert_int_equal(maintain_all(f), 400);
+    fixture_reopen(f);
+    assert_int_equal(file_size(file, &after), ERR_OK);
+    file_unref(file);
+    assert_true(after < before / 2);
+}
+
 struct test_case {
     void (*body)(struct fixture *f);
     enum way way;
@@ -312,7 +333,7 @@ int main(void) {
     } bodies[] = {
 #define BODY(name) {#name, name}
         BODY(bodies_of_every_size), BODY(equal_bodies), BODY(delivery_memory_ends), BODY(orphaned_files), BODY(batches), BODY(many_mailboxes),
-        BODY(size_and_quota), BODY(one_opener), BODY(email_twice), BODY(threads),
+        BODY(size_and_quota), BODY(one_opener), BODY(email_twice), BODY(threads), BODY(shrinks),
     };
     static const char *const ways[] = {"direct", "loop", "channel"};
     struct test_case cases[ARRAY_LEN(bodies) * ARRAY_LEN(ways)];

@@ -1,6 +1,6 @@
 /*
  * Clean-up in small steps: deliveries older than a week, blobs that nothing uses
- * any more, old tombstones, files that a crash left without a row.
+ * any more, old tombstones, free pages, files that a crash left without a row.
  */
 #include "store/sqlite/account_impl.h"
 
@@ -79,7 +79,11 @@ static enum err run_step(struct sqlite_account *account, void *arg) {
     int64_t now_us = account->params.clock->wall_us(account->params.clock);
     TRY(forget_deliveries(account, step, now_us));
     TRY(remove_blobs(account, step, now_us));
-    return forget_vanished(account, step);
+    TRY(forget_vanished(account, step));
+    bool more;
+    TRY(db_shrink(account->db, &more));
+    step->more |= more;
+    return ERR_OK;
 }
 
 /* ---- files without a row ---- */
