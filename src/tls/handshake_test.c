@@ -378,7 +378,80 @@ static void test_alpn(void **state) {
     world_fini(&w);
 }
 
-/* ---- chains that are refused ---- */
+/* ---- chains ---- */
+
+/* A certificate that the issuer signs; NULL: itself. */
+static X509 *issue(const char *name, bool is_authority, EVP_PKEY *pkey, X509 *issuer, EVP_PKEY *issuer_key) {
+    X509 *x = X509_new();
+    X509_set_version(x, X509_VERSION_3);
+    ASN1_INTEGER_set(X509_get_serialNumber(x), is_authority ? 1 : 2);
+    time_t now = WALL_US / US_PER_S;
+    X509_time_adj_ex(X509_getm_notBefore(x), 0, -60, &now);
+    X509_time_adj_ex(X509_getm_notAfter(x), 30, 0, &now);
+    X509_set_pubkey(x, pkey);
+    X509_NAME_add_entry_by_NID(X509_get_subject_name(x), NID_commonName, MBSTRING_UTF8, (const unsigned char *)name, -1,
+                               -1, 0);
+    X509_set_issuer_name(x, X509_get_subject_name(issuer != NULL ? issuer : x));
+    X509V3_CTX ctx;
+    X509V3_set_ctx(&ctx, issuer != NULL ? issuer : x, x, NULL, NULL, 0);
+    int nid = is_authority ? NID_basic_constraints : NID_subject_alt_name;
+    X509_EXTENSION *extension =
+        X509V3_EXT_conf_nid(NULL, &ctx, nid, is_authority ? "critical,CA:TRUE" : "DNS:leaf.test");
+    assert_non_null(extension);
+    X509_add_ext(x, extension, -1);
+    X509_EXTENSION_free(extension);
+    assert_true(X509_sign(x, issuer_key, EVP_sha256()) > 0);
+    return x;
+}
+
+static void put_pem(struct buf *buf, X509 *x, EVP_PKEY *pkey) {
+    BIO *bio = BIO_new(BIO_s_mem());
+    assert_int_equal(
+        x != NULL ? PEM_write_bio_X509(bio, x) : PEM_write_bio_PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL), 1);
+    char *p;
+    long n = BIO_get_mem_data(bio, &p);
+    buf_put(buf, view_of(p, (size_t)n));
+    BIO_free(bio);
+}
+
+/* What stands between the leaf and an authority is sent along: without it nobody could verify. */
+static void test_intermediate(void **state) {
+    (void)state;
+    EVP_PKEY *keys[3];
+    X509 *x[3];
+    for (size_t i = 0; i < 3; i++)
+        keys[i] = EVP_EC_gen("P-256");
+    x[0] = issue("root", true, keys[0], NULL, keys[0]);
+    x[1] = issue("between", true, keys[1], x[0], keys[0]);
+    x[2] = issue("leaf", false, keys[2], x[1], keys[1]);
+    struct buf root, chain, key_pem;
+    buf_init(&root, 10000);
+    buf_init(&chain, 10000);
+    buf_init(&key_pem, 10000);
+    put_pem(&root, x[0], NULL);
+    put_pem(&key_pem, NULL, keys[2]);
+    for (size_t with = 0; with < 2; with++) {
+        put_pem(&chain, x[2 - with], NULL); /* the leaf alone, then followed by what is between */
+        struct world w;
+        world_init(&w, 10);
+        assert_int_equal(tls_library_add_authorities(w.library, buf_view(&root)), ERR_OK);
+        world_add(&w, 5, buf_view(&key_pem), buf_view(&chain));
+        struct side a, b;
+        sides_init(&w, &a, &b, 4096);
+        b.server_name = b.verify_name = "leaf.test";
+        sides_shake(&w, &a, &b);
+        assert_int_equal(b.err, with ? ERR_OK : ERR_DENIED);
+        sides_fini(&a, &b);
+        world_fini(&w);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        EVP_PKEY_free(keys[i]);
+        X509_free(x[i]);
+    }
+    buf_fini(&root);
+    buf_fini(&chain);
+    buf_fini(&key_pem);
+}
 
 static void test_chains(void **state) {
     (void)state;
@@ -428,6 +501,7 @@ int main(void) {
         cmocka_unit_test(test_kinds),        cmocka_unit_test(test_names),     cmocka_unit_test(test_signer_waits),
         cmocka_unit_test(test_signer_fails), cmocka_unit_test(test_wrong_key), cmocka_unit_test(test_no_private_key),
         cmocka_unit_test(test_tickets),      cmocka_unit_test(test_alpn),      cmocka_unit_test(test_chains),
+        cmocka_unit_test(test_intermediate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

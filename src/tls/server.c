@@ -206,6 +206,7 @@ static int choose_chains(SSL *ssl, void *ctx) {
     return 1;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL's type */
 static int acknowledge_name(SSL *ssl, int *alert, void *ctx) {
     (void)ssl;
     (void)alert;
