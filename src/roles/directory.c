@@ -148,27 +148,15 @@ static enum err announce_all(struct directory *d) {
     return err;
 }
 
-struct new_key {
-    struct view algorithm;
-    struct buf der;
-    enum err err;
-};
-
-static void make_key(void *arg) {
-    struct new_key *key = arg;
-    key->err = tls_make_key(key->algorithm, &key->der);
-}
-
 static enum err add_domain_key(struct directory *d, struct view domain, struct view selector, struct view algorithm) {
-    struct new_key key = {.algorithm = algorithm};
-    buf_init_secret(&key.der, 8192);
-    co_on_main(make_key, &key);
-    enum err err = key.err;
+    struct buf der;
+    buf_init_secret(&der, 8192);
+    enum err err = tls_make_key(algorithm, &der); /* yields */
     if (err == ERR_OK) {
-        struct domain_key row = {.domain = domain, .selector = selector, .algorithm = algorithm, .key = buf_view(&key.der)};
+        struct domain_key row = {.domain = domain, .selector = selector, .algorithm = algorithm, .key = buf_view(&der)};
         err = directory_key_add(d->store, &row);
     }
-    buf_fini(&key.der);
+    buf_fini(&der);
     return err;
 }
 

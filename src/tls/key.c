@@ -120,13 +120,31 @@ static enum err take_bio(BIO *bio, struct buf *out) {
     return buf_err(out);
 }
 
+/* Between two candidates for a prime: others get their turn. OpenSSL has no lock and no error queued here. */
+static int key_progress(EVP_PKEY_CTX *ctx) {
+    (void)ctx;
+    return co_current() == NULL || co_breathe() == ERR_OK;
+}
+
+static EVP_PKEY *make_rsa_key(void) {
+    EVP_PKEY *pkey = NULL;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    if (ctx != NULL && EVP_PKEY_keygen_init(ctx) == 1 && EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, RSA_BITS) == 1) {
+        EVP_PKEY_CTX_set_cb(ctx, key_progress);
+        if (EVP_PKEY_generate(ctx, &pkey) != 1)
+            pkey = NULL;
+    }
+    EVP_PKEY_CTX_free(ctx);
+    return pkey;
+}
+
 enum err tls_make_key(struct view algorithm, struct buf *der) {
     bool is_rsa = view_eq(algorithm, VIEW("rsa"));
     if (!is_rsa && !view_eq(algorithm, VIEW("ed25519")))
         return ERR_SYNTAX;
     TRY(tls_forbid_config());
     ERR_clear_error();
-    EVP_PKEY *pkey = is_rsa ? EVP_RSA_gen(RSA_BITS) : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    EVP_PKEY *pkey = is_rsa ? make_rsa_key() : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     /* RFC5208-5: PrivateKeyInfo */
     PKCS8_PRIV_KEY_INFO *info = pkey != NULL ? EVP_PKEY2PKCS8(pkey) : NULL;
     uint8_t *p = NULL;

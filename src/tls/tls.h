@@ -75,7 +75,8 @@ void tls_key_free(struct tls_key *key);
 enum err tls_key_sign(struct tls_key *key, uint16_t scheme, struct view tbs, struct buf *out) MUST_CHECK;
 /* A new P-256 key and a self-signed certificate for these names (and 127.0.0.1, ::1 when localhost is one), both PEM. */
 enum err tls_make_self_signed(const struct view *names, size_t n, int64_t now_us, struct buf *key_pem, struct buf *certificate_pem) MUST_CHECK;
-/* DKIM key pairs, PKCS#8 DER; algorithm "ed25519" or "rsa" (2048). */
+/* DKIM key pairs, PKCS#8 DER; algorithm "ed25519" or "rsa" (2048: takes up to a second; on a coroutine it yields between candidates, the
+ * other listed place where a library's callback suspends). */
 enum err tls_make_key(struct view algorithm, struct buf *der) MUST_CHECK;
 
 #endif
