@@ -96,7 +96,7 @@ static enum err fill(struct smtp_session *s, int64_t deadline_us) {
         enum err err = input_fill(&s->input, deadline_us);
         if (err != ERR_AGAIN)
             return err;
-        if (session_is_stopping(s))
+        if (session_is_stopping(s) || (s->is_between && session_is_leaving(s)))
             return ERR_AGAIN;
     }
 }
@@ -160,7 +160,7 @@ static bool is_clean(struct view line) {
 
 static void mistake(struct smtp_session *s, struct view line) {
     s->errors++;
-    session_event(s, "bad-command", line);
+    session_event(s, "smtp.command.bad", line);
 }
 
 static bool wrong_state(struct smtp_session *s, const struct smtp_verb *verb) {
@@ -214,7 +214,9 @@ static enum err run_line(struct smtp_session *s, struct view line) {
 /* Reads and answers one command. */
 static enum err one_command(struct smtp_session *s) {
     struct view line;
+    s->is_between = true;
     enum err err = session_read_line(s, SMTP_AUTH_LINE_MAX, &line);
+    s->is_between = false;
     if (err == ERR_LIMIT) {
         /* RFC5321-4.5.3.1.9 */
         REPLY(s, 500, "5.5.2", "Line too long");
@@ -245,10 +247,12 @@ static void greet(struct smtp_session *s) {
 static enum err say_last(struct smtp_session *s, enum err err) {
     switch (err) {
     case ERR_TIMEOUT:
-        session_event(s, "timeout", VIEW_NONE);
+        session_event(s, "smtp.timeout", VIEW_NONE);
         REPLY(s, 421, "4.4.2", "Nothing came for too long");
         break;
-    case ERR_AGAIN: /* stopping */
+    case ERR_AGAIN: /* stopping, or leaving */
+        if (!session_is_stopping(s))
+            return session_is_leaving(s) ? session_save(s) : ERR_IO;
         REPLY(s, 421, "4.3.2", "The service is going down, try again later");
         err = ERR_CANCELED;
         break;
@@ -267,7 +271,8 @@ static enum err say_last(struct smtp_session *s, enum err err) {
 }
 
 static enum err serve(struct smtp_session *s) {
-    greet(s);
+    if (s->params->restore.n == 0)
+        greet(s);
     for (;;) {
         if (session_is_stopping(s))
             return ERR_AGAIN;
@@ -279,10 +284,12 @@ static enum err serve(struct smtp_session *s) {
         if (s->last_code == 421)
             return ERR_LIMIT;
         if (s->errors > SMTP_ERRORS_MAX) {
-            session_event(s, "too-many-errors", VIEW_NONE);
+            session_event(s, "smtp.errors", VIEW_NONE);
             REPLY(s, 421, "4.7.0", "Too many errors");
             return ERR_LIMIT;
         }
+        if (session_is_leaving(s))
+            return ERR_AGAIN;
     }
 }
 
@@ -308,7 +315,7 @@ enum err smtp_session_run(const struct smtp_server_params *params, struct stream
     s->input.buf.secret = true; /* passwords pass through it */
     buf_init(&s->out, OUT_MAX);
     buf_init(&s->body, SMTP_SPOOL_MEMORY);
-    enum err err = take_facts(s, facts);
+    enum err err = params->restore.n > 0 ? session_restore(s, params->restore) : take_facts(s, facts);
     if (err == ERR_OK)
         err = say_last(s, serve(s));
     session_reset(s);

@@ -61,6 +61,8 @@ struct smtp_transaction {
     void *user;
 };
 
+#define SMTP_SAVED_MAX (40 * 1024) /* a saved session: mostly input that was received and not used */
+
 struct smtp_session_facts {
     struct netaddr peer, local;
     struct view helo;
@@ -93,8 +95,8 @@ struct smtp_server_ops {
     void (*data)(void *ctx, struct smtp_session *session, struct smtp_transaction *t, struct smtp_reply *reply);
     void (*transaction_end)(void *ctx, struct smtp_session *session,
                             struct smtp_transaction *t); /* always called, frees what mail/rcpt made */
-    /* For the role's log. detail may be a peer's octets: log it escaped. Events: "bad-command", "auth-failed", "auth-ok", "tls-failed",
-     * "timeout", "message-refused" (detail: why), "too-many-errors". */
+    /* For the role's log. detail may be a peer's octets: log it escaped. "smtp.command.bad", "smtp.tls.failed", "smtp.timeout",
+     * "smtp.message.refused" (detail: why), "smtp.errors" (too many), "smtp.login.failed" (where auth() was not asked). */
     void (*event)(void *ctx, struct smtp_session *session, const char *event, struct view detail);
 };
 struct smtp_server_params {
@@ -109,10 +111,18 @@ struct smtp_server_params {
     /* NULL, or true when the role wants to end: the session says 421 4.3.2 between two commands (RFC5321-3.8). Set it, then
      * stream_interrupt() to wake a session that waits. */
     const bool *stopping;
+    /*
+     * NULL, or true when the role wants to take the session elsewhere (an upgrade, hibernation): at the next boundary of commands
+     * outside a transaction its state goes to *saved, octets received and not used included, and run returns ERR_AGAIN. Set it, then
+     * stream_interrupt(). A transaction is finished first.
+     */
+    const bool *saving;
+    struct buf *saved;   /* with room for SMTP_SAVED_MAX; may hold a password on its way */
+    struct view restore; /* what was saved: the session goes on there, without a greeting, and `facts` is not used */
 };
 
 /* stream and everything in params is borrowed until run returns; after STARTTLS the engine owns the new stream and gives it back in *stream.
- * ERR_OK: QUIT. ERR_CLOSED: the peer left. ERR_LIMIT: turned out by 421 (errors, failures). ERR_TIMEOUT, ERR_CANCELED (also `stopping`), or the
+ * ERR_OK: QUIT. ERR_AGAIN: saved. ERR_CLOSED: the peer left. ERR_LIMIT: turned out by 421 (errors, failures). ERR_TIMEOUT, ERR_CANCELED (also `stopping`), or the
  * stream's error. Does not
  * shut the stream down. facts (may be
  * NULL) is copied, with authenticated but without helo. A failed handshake is ERR_CLOSED. */

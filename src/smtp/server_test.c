@@ -287,12 +287,63 @@ static void test_slow_reader(void **state) {
     world_fini(&w);
 }
 
+/* Woken while it waits, a session is saved with the half of a command it has; in a transaction it waits on. */
+static void test_save_idle(void **state) {
+    (void)state;
+    static const struct view texts[] = {VIEW_INIT("EHLO c\r\nNOO"), VIEW_INIT(START "NOO")};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct world w;
+        world_init(&w);
+        bool saving = false;
+        struct buf saved;
+        buf_init_secret(&saved, SMTP_SAVED_MAX);
+        w.params.saving = &saving;
+        w.params.saved = &saved;
+        struct stream *client;
+        struct co_group *group = co_group_new(w.loop);
+        assert_int_equal(stream_new_pair(w.loop, 65536, &client, &w.stream), ERR_OK);
+        struct sender sender = {client, texts[i]};
+        assert_int_equal(co_spawn(w.loop, group, "server", serve, &w, NULL), ERR_OK);
+        assert_int_equal(co_spawn(w.loop, group, "client", send_and_wait, &sender, NULL), ERR_OK);
+        assert_false(loop_run_until(w.loop, never, NULL, US_PER_S));
+        saving = true;
+        stream_interrupt(w.stream);
+        assert_false(loop_run_until(w.loop, never, NULL, 2 * US_PER_S));
+        assert_int_equal(w.done, i == 0);
+        if (i == 0) {
+            assert_int_equal(w.result, ERR_AGAIN);
+            assert_true(view_ends(buf_view(&saved), VIEW("NOO")));
+            /* Whatever is not a saved session is refused. */
+            struct tape tape;
+            for (size_t n = 1; n < saved.n; n++) {
+                w.params.restore = view_sub(buf_view(&saved), 0, n);
+                tape_init(&tape, w.loop, VIEW("P\r\nQUIT\r\n"), 100);
+                assert_int_equal(run_tape(&w, &tape), ERR_SYNTAX);
+                assert_int_equal(tape.out.n, 0);
+            }
+            w.params.restore = buf_view(&saved);
+            saving = false;
+            tape_init(&tape, w.loop, VIEW("P\r\nQUIT\r\n"), 100);
+            assert_int_equal(run_tape(&w, &tape), ERR_OK);
+            assert_true(view_eq(buf_view(&tape.out), VIEW("250 2.0.0 Ok\r\n221 2.0.0 Bye\r\n")));
+            buf_fini(&tape.out);
+        }
+        co_group_cancel(group);
+        loop_run(w.loop);
+        co_group_free(group);
+        stream_free(client);
+        stream_free(w.stream);
+        buf_fini(&saved);
+        world_fini(&w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batches),      cmocka_unit_test(test_data_is_flushed),
         cmocka_unit_test(test_spool_faults), cmocka_unit_test(test_input_behind_data),
         cmocka_unit_test(test_peer_gone),    cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_slow_reader),
+        cmocka_unit_test(test_slow_reader),  cmocka_unit_test(test_save_idle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,6 +66,7 @@ struct smtp_session {
     uint8_t helo[SMTP_DOMAIN_MAX];
     uint8_t authenticated[SMTP_IDENTITY_MAX];
     unsigned errors, auth_failures;
+    bool is_between;    /* waits for a command: may be saved */
     uint16_t last_code; /* of the newest reply */
     /* The transaction; arena is made at the first MAIL and reused. */
     struct arena *arena;
@@ -118,6 +119,14 @@ bool session_offers_auth(const struct smtp_session *s);
 /* Parse functions that verbs share. */
 bool parse_nothing(struct smtp_session *s, struct view args, struct smtp_command *command); /* 501 for any argument */
 bool parse_text(struct smtp_session *s, struct view args, struct smtp_command *command);    /* anything */
+
+/* ---- saving (save.c) ---- */
+
+/* Whether the role wants the session saved, and it can be. */
+bool session_is_leaving(const struct smtp_session *s);
+enum err session_save(struct smtp_session *s) MUST_CHECK;
+/* ERR_SYNTAX: that is not what was saved. */
+enum err session_restore(struct smtp_session *s, struct view saved) MUST_CHECK;
 
 /* ---- parameters of MAIL and RCPT (params.c) ---- */
 

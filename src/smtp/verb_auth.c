@@ -40,10 +40,9 @@ static enum err exchange(struct smtp_session *s, struct view challenge, struct b
 }
 
 /* Maps the role's answer to the reply (RFC4954-6). */
-static enum err conclude(struct smtp_session *s, enum err err, const struct smtp_reply *given, struct view user) {
+static enum err conclude(struct smtp_session *s, enum err err, const struct smtp_reply *given) {
     switch (err) {
     case ERR_OK:
-        session_event(s, "auth-ok", s->facts.authenticated);
         REPLY(s, 235, "2.7.0", "Authentication successful");
         return ERR_OK;
     case ERR_CANCELED:
@@ -52,7 +51,6 @@ static enum err conclude(struct smtp_session *s, enum err err, const struct smtp
     case ERR_NOT_FOUND:
     case ERR_PERMANENT:
         s->auth_failures++;
-        session_event(s, "auth-failed", user);
         if (s->auth_failures >= SMTP_AUTH_FAILURES_MAX) {
             REPLY(s, 421, "4.7.0", "Too many failed authentications");
             return ERR_OK;
@@ -74,11 +72,13 @@ static enum err run_plain(struct smtp_session *s, struct view response) {
     struct smtp_reply reply = {0};
     /* RFC4616-2: nobody may act for another. */
     enum err err = plain.authzid.n > 0 && !view_eq(plain.authzid, plain.authcid) ? ERR_DENIED : ERR_OK;
-    if (err == ERR_OK)
+    if (err != ERR_OK)
+        session_event(s, "smtp.login.failed", plain.authcid);
+    else
         err = s->params->ops->auth(s->params->ctx, s, plain.authcid, plain.password, &reply);
     if (err == ERR_OK && s->facts.authenticated.n == 0)
         err = smtp_session_set_authenticated(s, plain.authcid);
-    return conclude(s, err, &reply, plain.authcid);
+    return conclude(s, err, &reply);
 }
 
 const struct smtp_mechanism smtp_mechanisms[] = {

@@ -163,7 +163,7 @@ static enum err finish(struct spool *spool) {
             refuse_for(spool, err);
     }
     if (spool->refusal.code != 0) {
-        session_event(s, "message-refused", spool->refusal.text);
+        session_event(s, "smtp.message.refused", spool->refusal.text);
         return answer(s, &spool->refusal, true);
     }
     t->body_file = spool->file;

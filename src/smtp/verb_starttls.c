@@ -24,7 +24,7 @@ static enum err run_starttls(struct smtp_session *s, const struct smtp_command *
     struct stream *tls;
     enum err err = s->params->ops->starttls(s->params->ctx, s, s->stream, &tls, &s->facts);
     if (err != ERR_OK) {
-        session_event(s, "tls-failed", VIEW_NONE);
+        session_event(s, "smtp.tls.failed", VIEW_NONE);
         /* Nothing can be said on this stream any more. */
         return err == ERR_CANCELED ? err : ERR_CLOSED;
     }
