@@ -293,7 +293,8 @@ static enum err spawner_pair(struct spawner *spawner, struct channel **a, struct
     return err;
 }
 
-static enum err spawner_listener(struct spawner *spawner, size_t index, struct listener **out) {
+static enum err spawner_listener(struct spawner *spawner, size_t index, uint32_t edge, struct listener **out) {
+    (void)edge; /* all edges accept from the same sockets */
     struct process_spawner *p = (struct process_spawner *)spawner;
     int fd = fcntl(p->params.listener_fds[index], F_DUPFD_CLOEXEC, 10);
     if (fd < 0)

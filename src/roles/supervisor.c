@@ -126,7 +126,7 @@ static void edge_give_listeners(struct slot *slot) {
         };
         const struct config_listener *l = &config->listeners[i];
         struct listener *listener;
-        if (s->params.spawner->listener(s->params.spawner, i, &listener) != ERR_OK)
+        if (s->params.spawner->listener(s->params.spawner, i, slot->index, &listener) != ERR_OK)
             continue;
         struct listener_offer offer = {
             .protocol = (uint8_t)protocols[l->protocol], .implicit_tls = l->implicit_tls, .proxy = l->proxy};

@@ -25,8 +25,8 @@ struct spawner {
     void (*on_exit)(struct spawner *spawner, struct spawned *spawned, void (*exited)(void *ctx, int status), void *ctx);
     /* A new channel between two roles, both ends fit for travelling as handles. */
     enum err (*pair)(struct spawner *spawner, struct channel **a, struct channel **b);
-    /* A second handle of a listener, to give to a (re)started edge. */
-    enum err (*listener)(struct spawner *spawner, size_t index, struct listener **out);
+    /* Another handle of a listener, to give to a (re)started edge. */
+    enum err (*listener)(struct spawner *spawner, size_t index, uint32_t edge, struct listener **out);
 };
 
 #define SUPERVISOR_BACKOFF_FIRST_US (100 * US_PER_MS)

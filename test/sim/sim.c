@@ -121,6 +121,8 @@ static enum err sim_spawn(struct spawner *spawner, const struct spawn_request *r
     role->sim = sim;
     role->account = request->account;
     role->def = request->role == ROLE_RESOLVER ? &sim_resolver : role_defs[request->role];
+    if (request->role == ROLE_EDGE && request->index == 1 && sim->override_edge)
+        role->def = sim->override_edge;
     random_seeded_init(&role->random, random_u64(&sim->random.random));
     role->env = (struct role_env){
         .role = request->role,
@@ -180,8 +182,10 @@ static enum err sim_pair(struct spawner *spawner, struct channel **a, struct cha
     return channel_new_pair(sim->loop, a, b);
 }
 
-static enum err sim_listener(struct spawner *spawner, size_t index, struct listener **out) {
+static enum err sim_listener(struct spawner *spawner, size_t index, uint32_t edge, struct listener **out) {
     struct sim *sim = (struct sim *)((uint8_t *)spawner - offsetof(struct sim, spawner));
+    if (edge != 0) /* one simulated address has one listener */
+        return ERR_EXISTS;
     return net_listen(sim->net, &sim->config.listeners[index].address, out);
 }
 
@@ -193,6 +197,13 @@ bool sim_kill(struct sim *sim, enum role role, uint64_t account) {
             return true;
         }
     return false;
+}
+
+struct role_env *sim_role_env(struct sim *sim, enum role role, uint32_t index) {
+    for (struct sim_role *r = sim->roles; r; r = r->next)
+        if (r->env.role == role && r->env.index == index && !r->killed)
+            return &r->env;
+    return NULL;
 }
 
 void sim_kill_any(struct sim *sim) {

@@ -38,6 +38,7 @@ struct sim {
     size_t seeds_n;
     bool verbose, ready, started;
     unsigned kills;
+    const struct role_def *override_edge; /* what edge 1 runs instead of the honest code (config.edges = 2) */
 };
 
 /* disk: from an earlier life, or NULL for an empty one; taken over. accounts: "user@localhost", ... */
@@ -53,6 +54,8 @@ bool sim_run(struct sim *sim, void (*body)(struct sim *sim, void *arg), void *ar
 
 /* Kills one process as SIGKILL would: its disk is dead and its channels break at once. account only for mailboxes (0: any). False: none lives. */
 bool sim_kill(struct sim *sim, enum role role, uint64_t account);
+/* A living role's environment, or NULL. */
+struct role_env *sim_role_env(struct sim *sim, enum role role, uint32_t index);
 /* One at random, mailboxes included; never the supervisor. */
 void sim_kill_any(struct sim *sim);
 

@@ -1,0 +1,230 @@
+/*
+ * An edge that has been taken over: it speaks valid IPC and wants what is not
+ * its to have. It gets ERR_DENIED, a broken channel, or nothing, and nobody else
+ * notices. (DESIGN.md section 2, "Identity".)
+ */
+#include "sim/sim.h"
+
+#include "roles/doors.h"
+#include "sasl/scram.h"
+#include "store/account_channel.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char *const ACCOUNTS[] = {"user@localhost", "anna@localhost"};
+
+/* The hostile edge: it only keeps its channels; the test's story uses them. */
+struct hostile {
+    struct role_env *env;
+    struct role_peer directory, queue;
+};
+
+static enum err hostile_start(struct role_env *env, struct buf *why) {
+    (void)why;
+    struct hostile *h = calloc(1, sizeof(*h));
+    if (!h)
+        return ERR_NO_MEMORY;
+    h->env = env;
+    env->state = h;
+    return ERR_OK;
+}
+
+static void hostile_offer(struct role_env *env, const struct channel_offer *offer, struct channel *channel) {
+    struct hostile *h = env->state;
+    struct role_peer *peer = offer->peer == ROLE_DIRECTORY ? &h->directory : offer->peer == ROLE_QUEUE ? &h->queue : NULL;
+    if (!peer || channel_start(channel, "hostile", NULL, 0, h, env->group) != ERR_OK) {
+        channel_free(channel);
+        return;
+    }
+    role_peer_set(peer, channel);
+}
+
+static void hostile_stop(struct role_env *env) {
+    struct hostile *h = env->state;
+    role_peer_fini(&h->directory);
+    role_peer_fini(&h->queue);
+    free(h);
+    env->state = NULL;
+}
+
+static void hostile_listen(struct role_env *env, const struct listener_offer *offer, struct listener *listener) {
+    (void)env;
+    (void)offer;
+    listener_free(listener);
+}
+
+static const struct role_def hostile_edge = {
+    .role = ROLE_EDGE, .start = hostile_start, .offer = hostile_offer, .listen = hostile_listen, .stop = hostile_stop};
+
+/* ---- helpers ---- */
+
+static enum err ask(struct channel *channel, const struct message_type *type, const void *request, struct arena *arena, void *reply,
+                    struct handle handles[CHANNEL_HANDLES_MAX], struct loop *loop) {
+    return channel_call(channel, type, request, NULL, 0, loop_now_us(loop) + ROLE_CALL_US, arena, reply, handles);
+}
+
+static enum err login(struct sim *sim, struct channel *directory, enum protocol protocol, const char *user, const char *password, struct arena *arena,
+                      struct auth_challenge *challenge, struct auth_result *result) {
+    struct auth_start start = {.user = view_cstr(user),
+                               .client_nonce = VIEW("hostilenonce"),
+                               .hash = SCRAM_SHA256,
+                               .protocol = (uint8_t)protocol};
+    TRY(netaddr_parse(VIEW("127.0.0.1"), 1, &start.peer));
+    TRY(ask(directory, &message_auth_start, &start, arena, challenge, NULL, sim->loop));
+    struct buf first, final, message;
+    buf_init(&first, 1000);
+    buf_init(&final, 1000);
+    buf_init(&message, 4000);
+    scram_put_client_first_bare(&first, start.user, start.client_nonce);
+    scram_put_client_final_bare(&final, VIEW("n,,"), challenge->nonce);
+    buf_put(&message, buf_view(&first));
+    buf_put_byte(&message, ',');
+    scram_put_server_first(&message, challenge->nonce, challenge->salt, challenge->iterations);
+    buf_put_byte(&message, ',');
+    buf_put(&message, buf_view(&final));
+    struct scram_derivation d;
+    uint8_t proof[SCRAM_KEY_MAX], signature[SCRAM_KEY_MAX];
+    TRY(scram_derivation_init(&d, SCRAM_SHA256, view_cstr(password), challenge->salt, challenge->iterations));
+    while (!scram_derivation_step(&d, 1000))
+        ;
+    TRY(scram_client_proof(SCRAM_SHA256, view_of(d.result, 32), buf_view(&message), proof, signature));
+    scram_derivation_fini(&d);
+    struct auth_proof request = {.session = challenge->session,
+                                 .client_first_bare = buf_view(&first),
+                                 .client_final_bare = buf_view(&final),
+                                 .proof = view_of(proof, 32)};
+    enum err err = ask(directory, &message_auth_proof, &request, arena, result, NULL, sim->loop);
+    buf_fini(&first);
+    buf_fini(&final);
+    buf_fini(&message);
+    return err;
+}
+
+static struct hostile *hostile_of(struct sim *sim) {
+    struct role_env *env = sim_role_env(sim, ROLE_EDGE, 1);
+    return env ? env->state : NULL;
+}
+
+/* ---- the story ---- */
+
+static void story(struct sim *sim, void *arg) {
+    bool *finished = arg;
+    assert_int_equal(sim_start(sim), ERR_OK);
+    struct hostile *h = hostile_of(sim);
+    assert_non_null(h);
+    while (!h->directory.channel)
+        assert_int_equal(waitq_wait(&h->directory.arrived, US_NEVER), ERR_OK);
+    struct channel *directory = h->directory.channel, *supervisor = h->env->supervisor;
+    struct arena *arena = arena_new("hostile", 1 << 20);
+    struct nothing nothing;
+    struct handle handles[CHANNEL_HANDLES_MAX];
+    struct auth_challenge challenge;
+    struct auth_result result;
+
+    /* No grant, no session: neither a guessed one, nor one that another edge was given. */
+    struct session_claim claim = {.grant = VIEW("0123456789abcdef")};
+    assert_int_equal(ask(supervisor, &message_session_claim, &claim, arena, &nothing, handles, sim->loop), ERR_DENIED);
+    struct sim_client honest;
+    assert_int_equal(sim_imap_login(sim, "anna@localhost", &honest), ERR_OK);
+
+    /* A wrong proof is wrong; the session it was for is gone. */
+    assert_int_equal(login(sim, directory, PROTOCOL_IMAP, "anna@localhost", "guess", arena, &challenge, &result), ERR_DENIED);
+    struct auth_proof again = {.session = challenge.session, .proof = VIEW("x")};
+    assert_int_equal(ask(directory, &message_auth_proof, &again, arena, &result, NULL, sim->loop), ERR_DENIED);
+
+    /* Its own user's right password gives a grant for that account, once. */
+    assert_int_equal(login(sim, directory, PROTOCOL_IMAP, "user@localhost", SIM_PASSWORD, arena, &challenge, &result), ERR_OK);
+    assert_int_equal(result.account, 1);
+    claim.grant = result.grant;
+    assert_int_equal(ask(supervisor, &message_session_claim, &claim, arena, &nothing, handles, sim->loop), ERR_OK);
+    assert_int_equal(handles[0].kind, HANDLE_CHANNEL);
+    handle_close(&handles[0]);
+    assert_int_equal(ask(supervisor, &message_session_claim, &claim, arena, &nothing, handles, sim->loop), ERR_DENIED);
+
+    /* Sessions of others, by number: may not send, may not relay. */
+    for (uint64_t other = challenge.session - 5; other < challenge.session + 5; other++) {
+        struct sender_check check = {.session = other, .address = VIEW("anna@localhost")};
+        assert_int_equal(ask(directory, &message_sender_check, &check, arena, &nothing, NULL, sim->loop), ERR_DENIED);
+        struct recipient_lookup lookup = {.session = other, .address = VIEW("victim@example.com")};
+        struct recipient_result route;
+        assert_int_equal(ask(directory, &message_recipient_lookup, &lookup, arena, &route, NULL, sim->loop), ERR_OK);
+        assert_int_equal(route.reply, 550);
+    }
+    /* Logged in for submission: as itself, not as another. */
+    assert_int_equal(login(sim, directory, PROTOCOL_SUBMISSION, "user@localhost", SIM_PASSWORD, arena, &challenge, &result), ERR_OK);
+    assert_int_equal(result.grant.n, 0);
+    struct sender_check check = {.session = challenge.session, .address = VIEW("user@localhost")};
+    assert_int_equal(ask(directory, &message_sender_check, &check, arena, &nothing, NULL, sim->loop), ERR_OK);
+    check.address = VIEW("anna@localhost");
+    assert_int_equal(ask(directory, &message_sender_check, &check, arena, &nothing, NULL, sim->loop), ERR_DENIED);
+
+    /* No mailbox for an account that nobody announced. */
+    struct mailbox_request request = {.account = 4711};
+    assert_int_equal(ask(supervisor, &message_mailbox_request, &request, arena, &nothing, handles, sim->loop), ERR_NOT_FOUND);
+
+    /* A door delivers and cannot read, list, change or open a session. */
+    request.account = 2;
+    assert_int_equal(ask(supervisor, &message_mailbox_request, &request, arena, &nothing, handles, sim->loop), ERR_OK);
+    struct account *door;
+    assert_int_equal(account_new_channel(handles[0].channel, "door", ROLE_CALL_US, &door), ERR_OK);
+    struct mailbox_list_args list = {0};
+    struct mailbox_list_result listed;
+    assert_int_equal(account_do_mailbox_list(door, &list, NULL, arena, &listed), ERR_DENIED);
+    struct message_fetch_args fetch = {.mailbox = 1, .items = ITEM_FLAGS};
+    struct message_fetch_result fetched;
+    assert_int_equal(account_do_message_fetch(door, &fetch, NULL, arena, &fetched), ERR_DENIED);
+    struct blob_read_args blob = {.blob = 1, .length = 1000};
+    struct blob_read_result octets;
+    assert_int_equal(account_do_blob_read(door, &blob, NULL, arena, &octets), ERR_DENIED);
+    struct message_expunge_args expunge = {.mailbox = 1, .any = true};
+    struct message_expunge_result expunged;
+    assert_int_equal(account_do_message_expunge(door, &expunge, NULL, arena, &expunged), ERR_DENIED);
+    struct mailbox_delete_args delete = {.id = 2};
+    assert_int_equal(account_do_mailbox_delete(door, &delete, NULL, arena, &nothing), ERR_DENIED);
+    struct deliver_check_args ok = {.recipient = VIEW("anna@localhost"), .size = 10};
+    struct deliver_check_result verdict;
+    assert_int_equal(account_do_deliver_check(door, &ok, NULL, arena, &verdict), ERR_OK);
+    account_free(door);
+    assert_int_equal(ask(supervisor, &message_mailbox_request, &request, arena, &nothing, handles, sim->loop), ERR_OK);
+    struct channel *raw = handles[0].channel;
+    assert_int_equal(channel_start(raw, "raw", NULL, 0, NULL, NULL), ERR_OK);
+    struct session_open open = {.protocol = PROTOCOL_IMAP};
+    assert_int_not_equal(ask(raw, &message_session_open, &open, arena, &nothing, NULL, sim->loop), ERR_OK);
+    channel_free(raw);
+
+    /* What only others may say: a grant of its own making breaks its channel, not the supervisor. */
+    struct grant forged = {.id = VIEW("fedcba9876543210"), .account = 2, .edge = 1, .rights = ~0u, .expires_us = INT64_MAX};
+    assert_int_not_equal(ask(supervisor, &message_grant, &forged, arena, &nothing, NULL, sim->loop), ERR_OK);
+
+    /* Everybody else is well. */
+    bool fine = false;
+    assert_int_equal(sim_imap(&honest, "SELECT INBOX", NULL, &fine), ERR_OK);
+    assert_true(fine);
+    sim_close(&honest);
+    arena_free(arena);
+    sim_stop(sim);
+    *finished = true;
+}
+
+static void test_hostile_edge(void **state) {
+    (void)state;
+    struct sim sim;
+    bool finished = false;
+    sim_init(&sim, 5, NULL, ACCOUNTS, 2);
+    sim.config.edges = 2;
+    sim.override_edge = &hostile_edge;
+    assert_true(sim_run(&sim, story, &finished));
+    assert_true(finished);
+    disk_free(sim_fini(&sim));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_hostile_edge)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
