@@ -58,8 +58,8 @@ const struct account_op_type *account_op_type(unsigned op) {
     return NULL;
 }
 
-enum err account_call(struct account *account, enum account_op op, const void *args, struct file *file, struct arena *arena,
-                      void *result) {
+enum err account_call(struct account *account, enum account_op op, const void *args, struct file *file,
+                      struct arena *arena, void *result) {
     const struct account_op_type *type = account_op_type((unsigned)op);
     if (type == NULL || (file != NULL && type->files == 0))
         return ERR_BUG;

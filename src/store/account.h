@@ -185,7 +185,8 @@ enum store_mode { STORE_REPLACE, STORE_ADD, STORE_REMOVE };
 RECORD_DECLARE(message_store_args);
 RECORD_DECLARE(message_store_result);
 
-/* COPY and MOVE, all or nothing, RFC3501-6.4.7, RFC6851-3.3: same email, new membership, flags and dates kept. */
+/* COPY and MOVE, all or nothing, RFC3501-6.4.7, RFC6851-3.3: same email, new membership, flags and internal date kept. `from` and `to`
+ * are empty when one of them would have more than ACCOUNT_RANGES_MAX ranges (RFC4315-3: then there is no COPYUID). */
 #define R_message_copy_args(F, S) \
     F(S, U64, mailbox) F(S, LIST, ranges, uid_range, ACCOUNT_RANGES_MAX) F(S, U64, target) F(S, BOOL, move)
 #define R_message_copy_result(F, S) F(S, U32, uidvalidity) F(S, LIST, from, uid_range, ACCOUNT_RANGES_MAX) \

@@ -13,7 +13,8 @@ static const struct message_type op_messages[] = {
     ACCOUNT_OPS(OP_MESSAGE)
 #undef OP_MESSAGE
 };
-static const struct message_type changed_message = {ACCOUNT_MESSAGE_BASE, "account.changed", &account_changed_record, NULL, 0, 0};
+static const struct message_type changed_message = {
+    ACCOUNT_MESSAGE_BASE, "account.changed", &account_changed_record, NULL, 0, 0};
 
 static const struct message_type *message_of(enum account_op op) {
     for (size_t i = 0; i < ARRAY_LEN(op_messages); i++)
@@ -31,8 +32,8 @@ struct channel_account {
     struct account_watcher *watchers;
 };
 
-static enum err client_call(struct account *account, const struct account_op_type *type, const void *args, struct file *file,
-                            struct arena *arena, void *result) {
+static enum err client_call(struct account *account, const struct account_op_type *type, const void *args,
+                            struct file *file, struct arena *arena, void *result) {
     struct channel_account *client = (struct channel_account *)account;
     const struct message_type *message = message_of(type->op);
     if (message == NULL || co_current() == NULL)
@@ -41,8 +42,8 @@ static enum err client_call(struct account *account, const struct account_op_typ
     size_t n = 0;
     if (file != NULL)
         handles[n++] = HANDLE_OF_FILE(file_ref(file)); /* consumed; the caller's own stays his */
-    return channel_call(client->channel, message, args, n > 0 ? handles : NULL, n, loop_now_us(co_loop(co_current())) + client->timeout_us,
-                        arena, result, NULL);
+    return channel_call(client->channel, message, args, n > 0 ? handles : NULL, n,
+                        loop_now_us(co_loop(co_current())) + client->timeout_us, arena, result, NULL);
 }
 
 static void client_watch(struct account *account, struct account_watcher *watcher) {
@@ -68,7 +69,8 @@ static void client_free(struct account *account) {
 
 static const struct account_ops client_ops = {client_call, client_watch, client_unwatch, client_free};
 
-static enum err take_changed(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err take_changed(void *ctx, struct call *call, void *reply,
+                             struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     struct channel_account *client = ctx;
     const struct account_changed *changed = call->request;
     (void)reply;
@@ -100,7 +102,8 @@ enum err account_new_channel(struct channel *channel, const char *name, int64_t 
 
 static void send_unsent(struct account_server *server) {
     size_t sent = 0;
-    while (sent < server->unsent_n && channel_send(server->channel, &changed_message, &server->unsent[sent], NULL, 0) == ERR_OK)
+    while (sent < server->unsent_n &&
+           channel_send(server->channel, &changed_message, &server->unsent[sent], NULL, 0) == ERR_OK)
         sent++;
     for (size_t i = sent; i < server->unsent_n; i++)
         server->unsent[i - sent] = server->unsent[i];
@@ -131,7 +134,8 @@ size_t account_server_handlers(struct channel_handler handlers[ACCOUNT_HANDLERS]
 }
 
 static void tell_changed(struct account_watcher *watcher, uint64_t mailbox, uint64_t modseq) {
-    struct account_server *server = (struct account_server *)(void *)((uint8_t *)watcher - offsetof(struct account_server, watcher));
+    struct account_server *server =
+        (struct account_server *)(void *)((uint8_t *)watcher - offsetof(struct account_server, watcher));
     struct account_changed changed = {mailbox, modseq};
     send_unsent(server);
     if (server->unsent_n == 0 && channel_send(server->channel, &changed_message, &changed, NULL, 0) == ERR_OK)

@@ -69,9 +69,9 @@ struct sqlite_account {
     uint64_t epoch;
     uint8_t hash_key[HASH_KEY_SIZE];
     EVP_MAC *mac;
-    struct counters counters;  /* committed */
-    struct counters turn;      /* in the write turn */
-    struct vec changes;        /* of struct change, in the write turn */
+    struct counters counters; /* committed */
+    struct counters turn;     /* in the write turn */
+    struct vec changes;       /* of struct change, in the write turn */
 
     struct write_job *first_job, *last_job;
     size_t job_count;
@@ -84,7 +84,7 @@ struct sqlite_account {
 
     uint64_t blob_syncs, commits;
     bool is_root_durable, is_directory_durable[256]; /* blobs, blobs/xx */
-    uint64_t cached_blob; /* the last body that was decompressed */
+    uint64_t cached_blob;                            /* the last body that was decompressed */
     struct buf cached_body;
     unsigned large_in_progress; /* messages whose file may have a name but no row yet */
     bool is_scan_done;          /* maintain: the search for files without a row */
@@ -92,13 +92,20 @@ struct sqlite_account {
 };
 
 /* Runs arg through the write turn; returns after COMMIT. */
-enum err turn_write(struct sqlite_account *account, enum err (*run)(struct sqlite_account *, void *), void *arg) MUST_CHECK;
+enum err turn_write(struct sqlite_account *account, enum err (*run)(struct sqlite_account *, void *),
+                    void *arg) MUST_CHECK;
 /* Runs fn on the main stack. */
-enum err turn_read(struct sqlite_account *account, enum err (*run)(struct sqlite_account *, void *), void *arg) MUST_CHECK;
+enum err turn_read(struct sqlite_account *account, enum err (*run)(struct sqlite_account *, void *),
+                   void *arg) MUST_CHECK;
 enum err turn_load_counters(struct sqlite_account *account) MUST_CHECK;
-static inline uint64_t next_modseq(struct sqlite_account *account) { return ++account->turn.modseq; }
-static inline uint64_t next_id(struct sqlite_account *account) { return account->turn.next_id++; }
-enum err note_change(struct sqlite_account *account, enum change_kind kind, uint64_t mailbox, uint32_t uid, uint64_t modseq) MUST_CHECK;
+static inline uint64_t next_modseq(struct sqlite_account *account) {
+    return ++account->turn.modseq;
+}
+static inline uint64_t next_id(struct sqlite_account *account) {
+    return account->turn.next_id++;
+}
+enum err note_change(struct sqlite_account *account, enum change_kind kind, uint64_t mailbox, uint32_t uid,
+                     uint64_t modseq) MUST_CHECK;
 
 /* The map of a mailbox, loaded when it is not there. */
 enum err uid_map_get(struct sqlite_account *account, uint64_t mailbox, struct uid_map **out) MUST_CHECK;
@@ -120,7 +127,6 @@ enum err mailbox_exists(struct sqlite_account *account, uint64_t id) MUST_CHECK;
 /* INBOX, Drafts, Sent, Archive, Junk, Trash; in a transaction. */
 enum err mailbox_create_standard(struct sqlite_account *account) MUST_CHECK;
 
-
 /* ---- messages (message.c, membership.c) ---- */
 /* One row of `message`. */
 struct message_row {
@@ -133,8 +139,8 @@ struct message_row {
  * else email_refresh() must follow, as after the next two. */
 enum err membership_add(struct sqlite_account *account, struct message_row *row, bool is_only) MUST_CHECK;
 enum err membership_remove(struct sqlite_account *account, const struct message_row *row) MUST_CHECK;
-enum err membership_set_flags(struct sqlite_account *account, const struct message_row *row, uint32_t flags, struct view keywords,
-                              uint64_t *modseq) MUST_CHECK;
+enum err membership_set_flags(struct sqlite_account *account, const struct message_row *row, uint32_t flags,
+                              struct view keywords, uint64_t *modseq) MUST_CHECK;
 /* Recomputes an email's aggregates and the counts that depend on them; removes the email when it has no message left. */
 enum err email_refresh(struct sqlite_account *account, uint64_t email, uint64_t modseq) MUST_CHECK;
 /* Each email of the list once; sorts it. */
@@ -145,12 +151,12 @@ struct row_list {
     size_t n;
     bool more;
 };
-enum err message_rows(struct sqlite_account *account, uint64_t mailbox, const struct uid_range *ranges, uint32_t n, bool only_deleted,
-                      size_t max, struct arena *arena, struct row_list *out) MUST_CHECK;
+enum err message_rows(struct sqlite_account *account, uint64_t mailbox, const struct uid_range *ranges, uint32_t n,
+                      bool only_deleted, size_t max, struct arena *arena, struct row_list *out) MUST_CHECK;
 
 /* Sorted, overlaps joined; n = 0: one range of all UIDs when none_is_all. */
-enum err ranges_normalize(struct arena *arena, const struct uid_range *ranges, uint32_t n, bool none_is_all, struct uid_range **out,
-                          uint32_t *out_n) MUST_CHECK;
+enum err ranges_normalize(struct arena *arena, const struct uid_range *ranges, uint32_t n, bool none_is_all,
+                          struct uid_range **out, uint32_t *out_n) MUST_CHECK;
 /* What an item adds to a packet. */
 size_t item_octets(const struct message_item *item);
 /* Memory for the rows of one operation; the caller's arena holds only the result. */
@@ -159,31 +165,33 @@ size_t item_octets(const struct message_item *item);
 /* ---- keywords (keyword.c) ---- */
 /* Canonical text of a list: first spelling, sorted, each once. add: registers new ones (only in the write turn); else unknown ones
  * are left out. ERR_SYNTAX, ERR_LIMIT. */
-enum err keywords_canonical(struct sqlite_account *account, const struct keyword *list, uint32_t n, bool add, struct arena *arena,
-                            struct view *out) MUST_CHECK;
+enum err keywords_canonical(struct sqlite_account *account, const struct keyword *list, uint32_t n, bool add,
+                            struct arena *arena, struct view *out) MUST_CHECK;
 enum err keywords_split(struct view text, struct arena *arena, struct keyword **list, uint32_t *n) MUST_CHECK;
 /* a + b, or a - b; canonical. */
 enum err keywords_union(struct view a, struct view b, struct arena *arena, struct view *out) MUST_CHECK;
 enum err keywords_minus(struct view a, struct view b, struct arena *arena, struct view *out) MUST_CHECK;
 /* Counts the keywords of a mailbox's message: from the old text to the new. */
-enum err keywords_count(struct sqlite_account *account, uint64_t mailbox, struct view old_text, struct view new_text) MUST_CHECK;
+enum err keywords_count(struct sqlite_account *account, uint64_t mailbox, struct view old_text,
+                        struct view new_text) MUST_CHECK;
 
 /* ---- blobs (blob.c) ---- */
 /* Octets on their way into the store: in memory, and when large in a file of our own that is synced already. */
 struct new_blob {
-    struct view bytes;        /* all of them */
+    struct view bytes; /* all of them */
     uint8_t hash[HASH_SIZE];
-    uint8_t *memory;          /* malloc, or NULL */
-    void *mapping;            /* or NULL */
+    uint8_t *memory; /* malloc, or NULL */
+    void *mapping;   /* or NULL */
     size_t mapping_size;
-    struct view packed;       /* what a row keeps: bytes, or a zstd frame */
+    struct view packed; /* what a row keeps: bytes, or a zstd frame */
     uint8_t *packed_memory;
     enum blob_codec codec;
     char name[BLOB_NAME_SIZE]; /* of the file; empty: none */
     bool is_used;              /* blob_add() made a row of it */
 };
 /* prefix and body, or prefix and the file's content. Writes and syncs a file when it is large and not yet in the store. */
-enum err blob_prepare(struct sqlite_account *account, struct view prefix, struct view body, struct file *file, struct new_blob *out) MUST_CHECK;
+enum err blob_prepare(struct sqlite_account *account, struct view prefix, struct view body, struct file *file,
+                      struct new_blob *out) MUST_CHECK;
 /* In the write turn: a row, or one more reference to an equal one. */
 enum err blob_add(struct sqlite_account *account, struct new_blob *blob, uint64_t *id) MUST_CHECK;
 /* Frees; is_kept false: removes the file that no row names. */
@@ -199,7 +207,8 @@ struct thread_keys {
     uint64_t *ids;
     size_t n;
 };
-enum err thread_assign(struct sqlite_account *account, const struct thread_keys *keys, uint64_t modseq, uint64_t *thread) MUST_CHECK;
+enum err thread_assign(struct sqlite_account *account, const struct thread_keys *keys, uint64_t modseq,
+                       uint64_t *thread) MUST_CHECK;
 enum err thread_leave(struct sqlite_account *account, uint64_t thread, uint64_t modseq) MUST_CHECK;
 
 /* ---- derived data (derive.c) ---- */

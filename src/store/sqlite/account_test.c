@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct view mail = VIEW_INIT("From: Ann <ann@example.org>\r\nTo: bob@example.net\r\nSubject: Hello\r\nMessage-ID: <1@example.org>\r\n"
-                                          "Date: Tue, 24 Nov 2026 10:00:00 +0000\r\n\r\nFirst  line,\r\nsecond line.\r\n");
+static const struct view mail =
+    VIEW_INIT("From: Ann <ann@example.org>\r\nTo: bob@example.net\r\nSubject: Hello\r\nMessage-ID: <1@example.org>\r\n"
+              "Date: Tue, 24 Nov 2026 10:00:00 +0000\r\n\r\nFirst  line,\r\nsecond line.\r\n");
 
 static void standard_mailboxes(struct fixture *f) {
     struct mailbox_list_args args = {0};
@@ -14,7 +15,8 @@ static void standard_mailboxes(struct fixture *f) {
     static const struct {
         const char *name;
         enum special_use use;
-    } want[] = {{"Archive", USE_ARCHIVE}, {"Drafts", USE_DRAFTS}, {"INBOX", USE_NONE}, {"Junk", USE_JUNK}, {"Sent", USE_SENT}, {"Trash", USE_TRASH}};
+    } want[] = {{"Archive", USE_ARCHIVE}, {"Drafts", USE_DRAFTS}, {"INBOX", USE_NONE},
+                {"Junk", USE_JUNK},       {"Sent", USE_SENT},     {"Trash", USE_TRASH}};
     assert_int_equal(account_do_mailbox_list(f->account, &args, NULL, f->arena, &result), ERR_OK);
     assert_int_equal(result.mailboxes_n, ARRAY_LEN(want));
     assert_false(result.more);
@@ -31,8 +33,13 @@ static void standard_mailboxes(struct fixture *f) {
 static void append_and_fetch(struct fixture *f) {
     uint64_t inbox = mailbox_id(f, VIEW("INBOX"));
     struct keyword keywords[] = {{VIEW("$Later")}, {VIEW("alpha")}, {VIEW("$LATER")}};
-    struct message_append_args args = {.mailbox = inbox, .flags = FLAG_FLAGGED, .keywords = keywords, .keywords_n = 3, .internal_us = 12345,
-                                       .prefix = VIEW("X-Trace: a\r\n"), .body = mail};
+    struct message_append_args args = {.mailbox = inbox,
+                                       .flags = FLAG_FLAGGED,
+                                       .keywords = keywords,
+                                       .keywords_n = 3,
+                                       .internal_us = 12345,
+                                       .prefix = VIEW("X-Trace: a\r\n"),
+                                       .body = mail};
     struct message_append_result result;
     assert_int_equal(account_do_message_append(f->account, &args, NULL, f->arena, &result), ERR_OK);
     assert_int_equal(result.uid, 1);
@@ -47,8 +54,10 @@ static void append_and_fetch(struct fixture *f) {
     assert_int_equal(item.size, mail.n + 12);
     assert_int_equal(item.email, result.email);
     assert_view(item.preview, VIEW("First line, second line."));
-    assert_true(view_starts(item.envelope, VIEW("(\"Tue, 24 Nov 2026 10:00:00 +0000\" \"Hello\" ((\"Ann\" NIL \"ann\" \"example.org\"))")));
-    assert_true(view_starts(item.bodystructure, VIEW("(\"text\" \"plain\"")) || view_starts(item.bodystructure, VIEW("(\"TEXT\" \"PLAIN\"")));
+    assert_true(view_starts(
+        item.envelope, VIEW("(\"Tue, 24 Nov 2026 10:00:00 +0000\" \"Hello\" ((\"Ann\" NIL \"ann\" \"example.org\"))")));
+    assert_true(view_starts(item.bodystructure, VIEW("(\"text\" \"plain\"")) ||
+                view_starts(item.bodystructure, VIEW("(\"TEXT\" \"PLAIN\"")));
     assert_true(item.body.n > 0 && item.body.n < item.bodystructure.n);
     assert_true(item.part_index.n > 0);
     struct buf body;
@@ -72,8 +81,13 @@ static void flags(struct fixture *f) {
         append(f, inbox, 0, mail);
     struct uid_range range = {2, 99};
     struct keyword keyword = {VIEW("Work")};
-    struct message_store_args args = {.mailbox = inbox, .ranges = &range, .ranges_n = 1, .mode = STORE_ADD, .flags = FLAG_SEEN | FLAG_DELETED,
-                                      .keywords = &keyword, .keywords_n = 1};
+    struct message_store_args args = {.mailbox = inbox,
+                                      .ranges = &range,
+                                      .ranges_n = 1,
+                                      .mode = STORE_ADD,
+                                      .flags = FLAG_SEEN | FLAG_DELETED,
+                                      .keywords = &keyword,
+                                      .keywords_n = 1};
     struct message_store_result result;
     uint64_t before = mailbox_of(f, inbox).highest_modseq;
     assert_int_equal(account_do_message_store(f->account, &args, NULL, f->arena, &result), ERR_OK);
@@ -141,7 +155,8 @@ static void copy_move_expunge(struct fixture *f) {
     assert_int_equal(account_do_message_copy(f->account, &args, NULL, f->arena, &copied), ERR_NOT_FOUND);
     /* EXPUNGE takes what has \Deleted; `any` all. */
     ranges[0] = (struct uid_range){1, 1};
-    struct message_store_args store = {.mailbox = inbox, .ranges = ranges, .ranges_n = 1, .mode = STORE_ADD, .flags = FLAG_DELETED};
+    struct message_store_args store = {
+        .mailbox = inbox, .ranges = ranges, .ranges_n = 1, .mode = STORE_ADD, .flags = FLAG_DELETED};
     struct message_store_result stored;
     assert_int_equal(account_do_message_store(f->account, &store, NULL, f->arena, &stored), ERR_OK);
     struct message_expunge_args expunge = {.mailbox = inbox};
@@ -163,7 +178,8 @@ static void copy_move_expunge(struct fixture *f) {
 }
 
 static void delivery_is_idempotent(struct fixture *f) {
-    struct deliver_commit_args args = {.id = VIEW("0123456789abcdef"), .recipient = VIEW("bob@example.net"), .sender = VIEW("a@b"), .body = mail};
+    struct deliver_commit_args args = {
+        .id = VIEW("0123456789abcdef"), .recipient = VIEW("bob@example.net"), .sender = VIEW("a@b"), .body = mail};
     struct deliver_commit_result first, second;
     assert_int_equal(account_do_deliver_commit(f->account, &args, NULL, f->arena, &first), ERR_OK);
     assert_false(first.duplicate);
@@ -185,9 +201,22 @@ static void names(struct fixture *f) {
         const char *name;
         enum err err;
     } cases[] = {
-        {"", ERR_SYNTAX}, {"/", ERR_SYNTAX}, {"/a", ERR_SYNTAX}, {"a//b", ERR_SYNTAX}, {"a\x01", ERR_SYNTAX}, {"\xff", ERR_SYNTAX},
-        {"inbox", ERR_EXISTS}, {"Sent", ERR_EXISTS}, {"sent", ERR_OK}, {"x/y/z", ERR_OK}, {"x/y", ERR_EXISTS}, {"inbox/sub", ERR_OK},
-        {"INBOX/sub", ERR_EXISTS}, {"m\xc3\xbcll", ERR_OK}, {"tail/", ERR_OK}, {"tail", ERR_EXISTS},
+        {"", ERR_SYNTAX},
+        {"/", ERR_SYNTAX},
+        {"/a", ERR_SYNTAX},
+        {"a//b", ERR_SYNTAX},
+        {"a\x01", ERR_SYNTAX},
+        {"\xff", ERR_SYNTAX},
+        {"inbox", ERR_EXISTS},
+        {"Sent", ERR_EXISTS},
+        {"sent", ERR_OK},
+        {"x/y/z", ERR_OK},
+        {"x/y", ERR_EXISTS},
+        {"inbox/sub", ERR_OK},
+        {"INBOX/sub", ERR_EXISTS},
+        {"m\xc3\xbcll", ERR_OK},
+        {"tail/", ERR_OK},
+        {"tail", ERR_EXISTS},
         {"a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a", ERR_LIMIT},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
@@ -302,8 +331,16 @@ int main(void) {
         void (*body)(struct fixture *f);
     } bodies[] = {
 #define BODY(name) {#name, name}
-        BODY(standard_mailboxes), BODY(append_and_fetch), BODY(flags), BODY(copy_move_expunge), BODY(delivery_is_idempotent), BODY(names),
-        BODY(uidvalidity_is_never_used_again), BODY(rename_and_delete), BODY(subscriptions_outlive_mailboxes), BODY(recent_is_claimed_once),
+        BODY(standard_mailboxes),
+        BODY(append_and_fetch),
+        BODY(flags),
+        BODY(copy_move_expunge),
+        BODY(delivery_is_idempotent),
+        BODY(names),
+        BODY(uidvalidity_is_never_used_again),
+        BODY(rename_and_delete),
+        BODY(subscriptions_outlive_mailboxes),
+        BODY(recent_is_claimed_once),
     };
     static const char *const ways[] = {"direct", "loop", "channel"};
     struct test_case cases[ARRAY_LEN(bodies) * ARRAY_LEN(ways)];

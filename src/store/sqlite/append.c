@@ -1,7 +1,6 @@
 /* Adding messages: APPEND and delivery. */
 #include "store/sqlite/account_impl.h"
 
-
 #define APPEND_ARENA ((size_t)16 * 1024 * 1024) /* structure and derived data of one message */
 
 struct adding {
@@ -34,14 +33,17 @@ static enum err insert_email(struct sqlite_account *account, struct adding *a, u
     TRY(thread_assign(account, &d->keys, modseq, &thread));
     a->email = next_id(account);
     TRY(db_run(account->db,
-               "INSERT INTO email(id, blob, thread, size, header_size, lines, internal_us, sent_us, messages, mailboxes, flags, seen,"
+               "INSERT INTO email(id, blob, thread, size, header_size, lines, internal_us, sent_us, messages, "
+               "mailboxes, flags, seen,"
                " keywords, created, modified) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9, ?10, ?11, ?12, ?13, ?13)",
-               "iiiiiiiivuiti", a->email, blob, thread, (uint64_t)a->blob.bytes.n, (uint64_t)d->header_size, (uint64_t)d->lines,
-               a->internal_us, d->sent_us, view_of(mailbox, 8), a->flags, (int64_t)((a->flags & FLAG_SEEN) != 0), keywords, modseq));
+               "iiiiiiiivuiti", a->email, blob, thread, (uint64_t)a->blob.bytes.n, (uint64_t)d->header_size,
+               (uint64_t)d->lines, a->internal_us, d->sent_us, view_of(mailbox, 8), a->flags,
+               (int64_t)((a->flags & FLAG_SEEN) != 0), keywords, modseq));
     return db_run(account->db,
                   "INSERT INTO email_text(id, envelope, body, bodystructure, part_index, preview, message_id, refs)"
                   " VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-                  "ivvvvvvv", a->email, d->envelope, d->body, d->bodystructure, d->part_index, d->preview, d->message_id, d->refs);
+                  "ivvvvvvv", a->email, d->envelope, d->body, d->bodystructure, d->part_index, d->preview,
+                  d->message_id, d->refs);
 }
 
 static enum err add_message(struct sqlite_account *account, struct adding *a) {
@@ -54,8 +56,12 @@ static enum err add_message(struct sqlite_account *account, struct adding *a) {
     TRY(keywords_canonical(account, a->keywords, a->keywords_n, true, a->work, &keywords));
     TRY(blob_add(account, &a->blob, &blob));
     TRY(insert_email(account, a, blob, keywords));
-    struct message_row row = {.mailbox = a->mailbox, .email = a->email, .size = a->blob.bytes.n, .flags = a->flags,
-                              .saved_us = now_us(account), .keywords = keywords};
+    struct message_row row = {.mailbox = a->mailbox,
+                              .email = a->email,
+                              .size = a->blob.bytes.n,
+                              .flags = a->flags,
+                              .saved_us = now_us(account),
+                              .keywords = keywords};
     TRY(membership_add(account, &row, true));
     a->uid = row.uid;
     a->uidvalidity = (uint32_t)uidvalidity;
@@ -69,8 +75,8 @@ static enum err run_append(struct sqlite_account *account, void *arg) {
 static enum err run_delivery(struct sqlite_account *account, void *arg) {
     struct adding *a = arg;
     int64_t email;
-    enum err err = db_get(account->db, &email, "SELECT email FROM delivery WHERE id=? AND recipient=?", "vv", a->delivery->id,
-                          a->delivery->recipient);
+    enum err err = db_get(account->db, &email, "SELECT email FROM delivery WHERE id=? AND recipient=?", "vv",
+                          a->delivery->id, a->delivery->recipient);
     if (err == ERR_OK) {
         a->is_duplicate = true;
         a->email = (uint64_t)email;
@@ -80,12 +86,12 @@ static enum err run_delivery(struct sqlite_account *account, void *arg) {
         return err;
     TRY(mailbox_find(account, VIEW("INBOX"), &a->mailbox));
     TRY(add_message(account, a));
-    return db_run(account->db, "INSERT INTO delivery(id, recipient, email, at_us) VALUES(?, ?, ?, ?)", "vvii", a->delivery->id,
-                  a->delivery->recipient, a->email, now_us(account));
+    return db_run(account->db, "INSERT INTO delivery(id, recipient, email, at_us) VALUES(?, ?, ?, ?)", "vvii",
+                  a->delivery->id, a->delivery->recipient, a->email, now_us(account));
 }
 
-static enum err add(struct sqlite_account *account, struct adding *a, struct view prefix, struct view body, struct file *file,
-                    enum err (*run)(struct sqlite_account *, void *)) {
+static enum err add(struct sqlite_account *account, struct adding *a, struct view prefix, struct view body,
+                    struct file *file, enum err (*run)(struct sqlite_account *, void *)) {
     if (a->internal_us == 0)
         a->internal_us = now_us(account);
     a->flags &= FLAGS_ALL;
@@ -107,7 +113,10 @@ static enum err add(struct sqlite_account *account, struct adding *a, struct vie
 
 enum err append_message(struct sqlite_account *account, struct op_call *call) {
     const struct message_append_args *args = call->args;
-    struct adding a = {.mailbox = args->mailbox, .flags = args->flags, .keywords = args->keywords, .keywords_n = args->keywords_n,
+    struct adding a = {.mailbox = args->mailbox,
+                       .flags = args->flags,
+                       .keywords = args->keywords,
+                       .keywords_n = args->keywords_n,
                        .internal_us = args->internal_us};
     TRY(turn_read(account, op_mailbox_check, &a.mailbox));
     TRY(add(account, &a, args->prefix, args->body, call->file, run_append));
@@ -123,7 +132,8 @@ enum err op_mailbox_check(struct sqlite_account *account, void *id) {
 /* ---- delivery ---- */
 
 static enum err set_verdict(struct op_call *call, enum verdict verdict, struct view status, struct view text) {
-    *(struct deliver_check_result *)call->result = (struct deliver_check_result){.verdict = (uint8_t)verdict, .status = status, .text = text};
+    *(struct deliver_check_result *)call->result =
+        (struct deliver_check_result){.verdict = (uint8_t)verdict, .status = status, .text = text};
     return ERR_OK;
 }
 
@@ -134,7 +144,8 @@ enum err op_deliver_check(struct sqlite_account *account, void *arg) {
     const struct deliver_check_args *args = call->args;
     uint64_t free_bytes;
     if (account->params.size_max > 0 && args->size > account->params.size_max)
-        return set_verdict(call, VERDICT_REJECT, VIEW("5.3.4"), VIEW("message too big for this system")); /* RFC3463-3.4 */
+        return set_verdict(call, VERDICT_REJECT, VIEW("5.3.4"),
+                           VIEW("message too big for this system")); /* RFC3463-3.4 */
     if (account->params.quota_octets > 0 && account->counters.octets + args->size > account->params.quota_octets)
         return set_verdict(call, VERDICT_REJECT, VIEW("5.2.2"), VIEW("mailbox full")); /* RFC3463-3.3 */
     if (disk_free_bytes(account->params.disk, &free_bytes) == ERR_OK && free_bytes < DISK_RESERVE + args->size)
@@ -148,6 +159,7 @@ enum err deliver_commit(struct sqlite_account *account, struct op_call *call) {
     if (args->id.n != DELIVERY_ID_SIZE)
         return ERR_SYNTAX;
     TRY(add(account, &a, args->prefix, args->body, call->file, run_delivery));
-    *(struct deliver_commit_result *)call->result = (struct deliver_commit_result){.duplicate = a.is_duplicate, .email = a.email};
+    *(struct deliver_commit_result *)call->result =
+        (struct deliver_commit_result){.duplicate = a.is_duplicate, .email = a.email};
     return ERR_OK;
 }

@@ -23,10 +23,12 @@ enum err blob_hash(struct sqlite_account *account, struct view a, struct view b,
     uint8_t digest[32];
     size_t n = 0;
     char name[] = "SHA256";
-    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0), OSSL_PARAM_construct_end()};
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
+                           OSSL_PARAM_construct_end()};
     EVP_MAC_CTX *mac = EVP_MAC_CTX_new(account->mac);
     bool is_good = mac != NULL && EVP_MAC_init(mac, account->hash_key, HASH_KEY_SIZE, params) == 1 &&
-                   (a.n == 0 || EVP_MAC_update(mac, a.p, a.n) == 1) && (b.n == 0 || EVP_MAC_update(mac, b.p, b.n) == 1) &&
+                   (a.n == 0 || EVP_MAC_update(mac, a.p, a.n) == 1) &&
+                   (b.n == 0 || EVP_MAC_update(mac, b.p, b.n) == 1) &&
                    EVP_MAC_final(mac, digest, &n, sizeof(digest)) == 1 && n == sizeof(digest);
     EVP_MAC_CTX_free(mac);
     if (!is_good)
@@ -119,12 +121,14 @@ static enum err name_file(struct sqlite_account *account, struct file *file, str
     return err;
 }
 
-static enum err prepare_large(struct sqlite_account *account, struct view prefix, struct view body, struct file *source, struct new_blob *out) {
+static enum err prepare_large(struct sqlite_account *account, struct view prefix, struct view body, struct file *source,
+                              struct new_blob *out) {
     struct file *file;
     TRY(disk_open(account->params.disk, ".", DISK_READ | DISK_WRITE | DISK_TEMPORARY, &file));
     enum err err = prefix.n > 0 ? file_write(file, prefix, 0) : ERR_OK;
     if (err == ERR_OK)
-        err = source != NULL ? copy_file(source, file, prefix.n, account->params.size_max) : file_write(file, body, prefix.n);
+        err = source != NULL ? copy_file(source, file, prefix.n, account->params.size_max)
+                             : file_write(file, body, prefix.n);
     if (err == ERR_OK)
         err = map_file(file, out);
     if (err == ERR_OK)
@@ -173,8 +177,8 @@ static void pack_on_main(void *arg) {
     call->err = pack(call->blob);
 }
 
-static enum err prepare_small(struct sqlite_account *account, struct view prefix, struct view body, struct file *source, size_t size,
-                              struct new_blob *out) {
+static enum err prepare_small(struct sqlite_account *account, struct view prefix, struct view body, struct file *source,
+                              size_t size, struct new_blob *out) {
     out->memory = malloc(prefix.n + size + 1);
     if (out->memory == NULL)
         return ERR_NO_MEMORY;
@@ -192,7 +196,8 @@ static enum err prepare_small(struct sqlite_account *account, struct view prefix
     return call.err;
 }
 
-enum err blob_prepare(struct sqlite_account *account, struct view prefix, struct view body, struct file *file, struct new_blob *out) {
+enum err blob_prepare(struct sqlite_account *account, struct view prefix, struct view body, struct file *file,
+                      struct new_blob *out) {
     *out = (struct new_blob){0};
     uint64_t size = body.n;
     struct file *source = body.n == 0 ? file : NULL;
@@ -229,8 +234,8 @@ enum err blob_add(struct sqlite_account *account, struct new_blob *blob, uint64_
     int64_t found;
     struct view hash = view_of(blob->hash, HASH_SIZE);
     enum err err = db_get(account->db, &found,
-                          "UPDATE blob SET refs=refs+1, unused_since_us=NULL WHERE hash=? AND size=? RETURNING id", "vi", hash,
-                          (uint64_t)blob->bytes.n);
+                          "UPDATE blob SET refs=refs+1, unused_since_us=NULL WHERE hash=? AND size=? RETURNING id",
+                          "vi", hash, (uint64_t)blob->bytes.n);
     if (err == ERR_OK) {
         *id = (uint64_t)found;
         return ERR_OK;
@@ -242,10 +247,12 @@ enum err blob_add(struct sqlite_account *account, struct new_blob *blob, uint64_
         return ERR_AGAIN; /* an equal one was there when we looked and is gone now */
     *id = next_id(account);
     blob->is_used = true;
-    TRY(db_run(account->db,
-               "INSERT INTO blob(id, hash, codec, key_id, size, stored, place, refs, file) VALUES(?, ?, ?, 0, ?, ?, ?, 1, ?)", "ivuiiuv",
-               *id, hash, (uint32_t)blob->codec, (uint64_t)blob->bytes.n, (uint64_t)(is_file ? blob->bytes.n : blob->packed.n),
-               (uint32_t)(is_file ? PLACE_FILE : PLACE_DATABASE), is_file ? view_cstr(blob->name) : VIEW_NONE));
+    TRY(db_run(
+        account->db,
+        "INSERT INTO blob(id, hash, codec, key_id, size, stored, place, refs, file) VALUES(?, ?, ?, 0, ?, ?, ?, 1, ?)",
+        "ivuiiuv", *id, hash, (uint32_t)blob->codec, (uint64_t)blob->bytes.n,
+        (uint64_t)(is_file ? blob->bytes.n : blob->packed.n), (uint32_t)(is_file ? PLACE_FILE : PLACE_DATABASE),
+        is_file ? view_cstr(blob->name) : VIEW_NONE));
     if (is_file)
         return ERR_OK;
     struct view body = blob->packed.n == 0 ? VIEW("") : blob->packed;
@@ -254,7 +261,8 @@ enum err blob_add(struct sqlite_account *account, struct new_blob *blob, uint64_
 
 enum err blob_release(struct sqlite_account *account, uint64_t blob) {
     int64_t now_us = account->params.clock->wall_us(account->params.clock);
-    return db_run(account->db, "UPDATE blob SET refs=refs-1, unused_since_us=CASE WHEN refs=1 THEN ? ELSE NULL END WHERE id=?", "ii",
+    return db_run(account->db,
+                  "UPDATE blob SET refs=refs-1, unused_since_us=CASE WHEN refs=1 THEN ? ELSE NULL END WHERE id=?", "ii",
                   now_us, blob);
 }
 
@@ -274,7 +282,9 @@ static enum err read_row(struct sqlite_account *account, uint64_t blob, struct b
     TRY(db_next(account->db, stmt, &is_row));
     if (!is_row)
         return ERR_NOT_FOUND;
-    *out = (struct blob_row){.size = column_u64(stmt, 0), .stored = column_u64(stmt, 1), .codec = (enum blob_codec)column_u32(stmt, 2),
+    *out = (struct blob_row){.size = column_u64(stmt, 0),
+                             .stored = column_u64(stmt, 1),
+                             .codec = (enum blob_codec)column_u32(stmt, 2),
                              .place = (enum blob_place)column_u32(stmt, 3)};
     struct view name = column_view(stmt, 4);
     (void)snprintf(out->path, sizeof(out->path), "blobs/%.*s", VIEW_FMT(name));
@@ -301,7 +311,8 @@ static enum err unpack(const struct blob_row *row, struct view kept, struct buf 
     return ERR_OK;
 }
 
-static enum err read_inline(struct sqlite_account *account, uint64_t blob, const struct blob_row *row, struct buf *out) {
+static enum err read_inline(struct sqlite_account *account, uint64_t blob, const struct blob_row *row,
+                            struct buf *out) {
     sqlite3_stmt *stmt;
     bool is_row;
     TRY(db_query(account->db, &stmt, "SELECT body FROM blob_data WHERE id=?", "i", blob));
@@ -322,7 +333,8 @@ enum err blob_content(struct sqlite_account *account, uint64_t blob, struct buf 
     return disk_read_all(account->params.disk, row.path, (size_t)row.size, out);
 }
 
-static enum err read_part(struct sqlite_account *account, const char *path, struct arena *arena, uint64_t offset, size_t n, struct view *out) {
+static enum err read_part(struct sqlite_account *account, const char *path, struct arena *arena, uint64_t offset,
+                          size_t n, struct view *out) {
     struct file *file;
     size_t got = 0;
     uint8_t *p = arena_alloc(arena, n);
@@ -360,5 +372,6 @@ enum err op_blob_read(struct sqlite_account *account, void *arg) {
         *result = (struct blob_read_result){0};
         return ERR_OK;
     }
-    return arena_view(call->arena, view_sub(buf_view(&account->cached_body), (size_t)args->offset, length), &result->bytes);
+    return arena_view(call->arena, view_sub(buf_view(&account->cached_body), (size_t)args->offset, length),
+                      &result->bytes);
 }

@@ -16,7 +16,9 @@ static enum err take_message(struct merge *m, bool *is_full) {
     *is_full = result->changed_n == ACCOUNT_BATCH_MAX;
     if (*is_full)
         return ERR_OK;
-    struct message_item item = {.uid = column_u32(m->messages, 0), .id = column_u64(m->messages, 1), .modseq = column_u64(m->messages, 2),
+    struct message_item item = {.uid = column_u32(m->messages, 0),
+                                .id = column_u64(m->messages, 1),
+                                .modseq = column_u64(m->messages, 2),
                                 .flags = column_u32(m->messages, 3)};
     struct view names;
     TRY(arena_view(m->call->arena, column_view(m->messages, 4), &names));
@@ -50,7 +52,8 @@ static enum err merge_all(struct merge *m, uint64_t since) {
     TRY(db_next(m->account->db, m->messages, &m->has_message));
     TRY(db_next(m->account->db, m->vanished, &m->has_vanished));
     while ((m->has_message || m->has_vanished) && !m->result.more) {
-        bool message_first = m->has_message && (!m->has_vanished || column_u64(m->messages, 2) < column_u64(m->vanished, 0));
+        bool message_first =
+            m->has_message && (!m->has_vanished || column_u64(m->messages, 2) < column_u64(m->vanished, 0));
         if (message_first)
             TRY(take_message(m, &m->result.more));
         else
@@ -65,7 +68,8 @@ enum err op_mailbox_changes(struct sqlite_account *account, void *arg) {
     struct merge m = {.account = account, .call = call, .gone.max = ACCOUNT_RANGES_MAX};
     sqlite3_stmt *stmt;
     bool is_row;
-    TRY(db_query(account->db, &stmt, "SELECT content_modseq, vanished_floor, uidnext FROM mailbox WHERE id=?", "i", args->mailbox));
+    TRY(db_query(account->db, &stmt, "SELECT content_modseq, vanished_floor, uidnext FROM mailbox WHERE id=?", "i",
+                 args->mailbox));
     TRY(db_next(account->db, stmt, &is_row));
     if (!is_row)
         return ERR_NOT_FOUND;
@@ -78,10 +82,12 @@ enum err op_mailbox_changes(struct sqlite_account *account, void *arg) {
         m.result.changed = ARENA_ARRAY(call->arena, ACCOUNT_BATCH_MAX, struct message_item);
         if (m.result.changed == NULL)
             return ERR_NO_MEMORY;
-        TRY(db_query(account->db, &m.messages,
-                     "SELECT uid, id, modified, flags, keywords FROM message WHERE mailbox=? AND modified>? ORDER BY modified", "ii",
-                     args->mailbox, args->since_modseq));
-        TRY(db_query(account->db, &m.vanished, "SELECT modseq, uid, created FROM vanished WHERE mailbox=? AND modseq>? ORDER BY modseq", "ii",
+        TRY(db_query(
+            account->db, &m.messages,
+            "SELECT uid, id, modified, flags, keywords FROM message WHERE mailbox=? AND modified>? ORDER BY modified",
+            "ii", args->mailbox, args->since_modseq));
+        TRY(db_query(account->db, &m.vanished,
+                     "SELECT modseq, uid, created FROM vanished WHERE mailbox=? AND modseq>? ORDER BY modseq", "ii",
                      args->mailbox, args->since_modseq));
         enum err err = merge_all(&m, args->since_modseq);
         db_done(m.messages);

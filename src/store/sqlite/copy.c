@@ -3,7 +3,8 @@
 
 #define EXPUNGE_MAX ACCOUNT_RANGES_MAX /* messages a call: each could be a range of its own */
 
-static enum err copy_rows(struct sqlite_account *account, struct op_call *call, struct arena *work, struct message_copy_result *result) {
+static enum err copy_rows(struct sqlite_account *account, struct op_call *call, struct arena *work,
+                          struct message_copy_result *result) {
     const struct message_copy_args *args = call->args;
     struct uid_range *ranges;
     struct row_list rows;
@@ -31,7 +32,8 @@ static enum err copy_rows(struct sqlite_account *account, struct op_call *call, 
         is_told = is_told && range_list_add(&from, call->arena, rows.rows[i].uid) == ERR_OK &&
                   range_list_add(&to, call->arena, copy.uid) == ERR_OK;
     }
-    if (!args->move && account->params.quota_octets > 0 && rows.n > 0 && account->turn.octets > account->params.quota_octets)
+    if (!args->move && account->params.quota_octets > 0 && rows.n > 0 &&
+        account->turn.octets > account->params.quota_octets)
         return ERR_FULL;
     *result = (struct message_copy_result){.uidvalidity = (uint32_t)uidvalidity};
     if (is_told) {
@@ -53,7 +55,8 @@ enum err op_message_copy(struct sqlite_account *account, void *arg) {
     return err;
 }
 
-static enum err expunge_rows(struct sqlite_account *account, struct op_call *call, struct arena *work, struct message_expunge_result *result) {
+static enum err expunge_rows(struct sqlite_account *account, struct op_call *call, struct arena *work,
+                             struct message_expunge_result *result) {
     const struct message_expunge_args *args = call->args;
     struct uid_range *ranges;
     struct row_list rows;

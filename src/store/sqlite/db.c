@@ -207,7 +207,8 @@ enum err db_release(struct db *db) {
 }
 
 bool db_rollback_savepoint(struct db *db) {
-    return !sqlite3_get_autocommit(db->handle) && db_run(db, "ROLLBACK TO member", "") == ERR_OK && db_release(db) == ERR_OK;
+    return !sqlite3_get_autocommit(db->handle) && db_run(db, "ROLLBACK TO member", "") == ERR_OK &&
+           db_release(db) == ERR_OK;
 }
 
 static int note_log_pages(void *ctx, sqlite3 *handle, const char *name, int pages) {
@@ -251,7 +252,8 @@ static enum err set_version(struct db *db, int32_t version) {
     return exec(db, sql);
 }
 
-static enum err create(struct db *db, const struct db_schema *schema, enum err (*made)(void *ctx, struct db *db), void *ctx) {
+static enum err create(struct db *db, const struct db_schema *schema, enum err (*made)(void *ctx, struct db *db),
+                       void *ctx) {
     char sql[64];
     (void)snprintf(sql, sizeof(sql), "PRAGMA application_id=%d", (int)schema->application_id);
     TRY(db_begin(db));
@@ -311,7 +313,8 @@ static enum err configure(struct db *db) {
     return ERR_OK;
 }
 
-static enum err open_schema(struct db *db, const struct db_schema *schema, enum err (*made)(void *ctx, struct db *db), void *ctx) {
+static enum err open_schema(struct db *db, const struct db_schema *schema, enum err (*made)(void *ctx, struct db *db),
+                            void *ctx) {
     int64_t version, application_id, tables;
     TRY(pragma_get(db, "PRAGMA user_version", &version));
     TRY(pragma_get(db, "PRAGMA application_id", &application_id));
@@ -323,8 +326,9 @@ static enum err open_schema(struct db *db, const struct db_schema *schema, enum 
     return migrate(db, schema, version);
 }
 
-enum err db_open(struct disk *disk, const char *path, struct clock *clock, struct random *random, const struct db_schema *schema,
-                 enum err (*made)(void *ctx, struct db *db), void *ctx, struct db **out) {
+enum err db_open(struct disk *disk, const char *path, struct clock *clock, struct random *random,
+                 const struct db_schema *schema, enum err (*made)(void *ctx, struct db *db), void *ctx,
+                 struct db **out) {
     struct db *db = calloc(1, sizeof(*db));
     if (db == NULL)
         return ERR_NO_MEMORY;
@@ -333,7 +337,8 @@ enum err db_open(struct disk *disk, const char *path, struct clock *clock, struc
         free(db);
         return err;
     }
-    int code = sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+    int code = sqlite3_open_v2(path, &db->handle,
+                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
                                vfs_name(db->vfs));
     err = db_error(db, code);
     if (err == ERR_OK)

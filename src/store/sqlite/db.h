@@ -18,10 +18,10 @@ struct db_migration {
     const char *sql; /* one step; runs in a transaction of its own */
 };
 struct db_schema {
-    int32_t application_id; /* so that another program's database is not taken for ours */
-    int32_t version;        /* of `create` */
-    const char *create;     /* the whole schema, for an empty database */
-    int32_t oldest;          /* version that migrations can still lift */
+    int32_t application_id;                /* so that another program's database is not taken for ours */
+    int32_t version;                       /* of `create` */
+    const char *create;                    /* the whole schema, for an empty database */
+    int32_t oldest;                        /* version that migrations can still lift */
     const struct db_migration *migrations; /* [i] lifts version oldest + i */
 };
 
@@ -30,8 +30,9 @@ struct db_schema {
  * transaction (may be NULL). An older one is migrated step by step, each in one transaction. ERR_PERMANENT: newer, damaged
  * or not ours.
  */
-enum err db_open(struct disk *disk, const char *path, struct clock *clock, struct random *random, const struct db_schema *schema,
-                 enum err (*made)(void *ctx, struct db *db), void *ctx, struct db **out) MUST_CHECK;
+enum err db_open(struct disk *disk, const char *path, struct clock *clock, struct random *random,
+                 const struct db_schema *schema, enum err (*made)(void *ctx, struct db *db), void *ctx,
+                 struct db **out) MUST_CHECK;
 void db_close(struct db *db);
 struct vfs *db_vfs(struct db *db);
 sqlite3 *db_handle(struct db *db);
@@ -54,9 +55,15 @@ enum err db_get(struct db *db, int64_t *out, const char *sql, const char *types,
 /* Rows changed by the last db_run(). */
 uint64_t db_changes(struct db *db);
 
-static inline int64_t column_i64(sqlite3_stmt *stmt, int column) { return sqlite3_column_int64(stmt, column); }
-static inline uint64_t column_u64(sqlite3_stmt *stmt, int column) { return (uint64_t)sqlite3_column_int64(stmt, column); }
-static inline uint32_t column_u32(sqlite3_stmt *stmt, int column) { return (uint32_t)sqlite3_column_int64(stmt, column); }
+static inline int64_t column_i64(sqlite3_stmt *stmt, int column) {
+    return sqlite3_column_int64(stmt, column);
+}
+static inline uint64_t column_u64(sqlite3_stmt *stmt, int column) {
+    return (uint64_t)sqlite3_column_int64(stmt, column);
+}
+static inline uint32_t column_u32(sqlite3_stmt *stmt, int column) {
+    return (uint32_t)sqlite3_column_int64(stmt, column);
+}
 /* Valid until the statement moves on. */
 struct view column_view(sqlite3_stmt *stmt, int column);
 

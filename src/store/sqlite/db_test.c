@@ -3,17 +3,30 @@
 #include "store/sqlite/store_testing.h"
 
 /* An artificial version 0 and what became of it. */
-static const struct db_schema version_0 = {.application_id = 77, .version = 0, .oldest = 0, .create = "CREATE TABLE thing(id INTEGER PRIMARY KEY, name TEXT);"};
+static const struct db_schema version_0 = {.application_id = 77,
+                                           .version = 0,
+                                           .oldest = 0,
+                                           .create = "CREATE TABLE thing(id INTEGER PRIMARY KEY, name TEXT);"};
 static const struct db_migration steps[] = {
     {"ALTER TABLE thing ADD COLUMN size INTEGER NOT NULL DEFAULT 5; CREATE TABLE other(id INTEGER PRIMARY KEY);"},
     {"UPDATE thing SET size=size+length(name); INSERT INTO other VALUES(9);"},
 };
-static const struct db_schema version_2 = {.application_id = 77, .version = 2, .oldest = 0,
-                                           .create = "CREATE TABLE thing(id INTEGER PRIMARY KEY, name TEXT, size INTEGER);", .migrations = steps};
-static const struct db_schema lifts_only_1 = {.application_id = 77, .version = 2, .oldest = 1, .create = "", .migrations = steps};
-static const struct db_schema foreign = {.application_id = 78, .version = 2, .oldest = 0, .create = "", .migrations = steps};
-static const struct db_schema broken = {.application_id = 77, .version = 1, .oldest = 0, .create = "",
-                                        .migrations = (const struct db_migration[]){{"CREATE TABLE extra(id); CREATE TABLE thing(id);"}}};
+static const struct db_schema version_2 = {.application_id = 77,
+                                           .version = 2,
+                                           .oldest = 0,
+                                           .create =
+                                               "CREATE TABLE thing(id INTEGER PRIMARY KEY, name TEXT, size INTEGER);",
+                                           .migrations = steps};
+static const struct db_schema lifts_only_1 = {
+    .application_id = 77, .version = 2, .oldest = 1, .create = "", .migrations = steps};
+static const struct db_schema foreign = {
+    .application_id = 78, .version = 2, .oldest = 0, .create = "", .migrations = steps};
+static const struct db_schema broken = {
+    .application_id = 77,
+    .version = 1,
+    .oldest = 0,
+    .create = "",
+    .migrations = (const struct db_migration[]){{"CREATE TABLE extra(id); CREATE TABLE thing(id);"}}};
 
 static enum err fill(void *ctx, struct db *db) {
     (void)ctx;
@@ -106,6 +119,7 @@ static void damage_is_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(migrates), cmocka_unit_test(power_cut_in_migration), cmocka_unit_test(damage_is_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(migrates), cmocka_unit_test(power_cut_in_migration),
+                                       cmocka_unit_test(damage_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,8 @@ static enum err keep(struct arena *arena, struct buf *buf, size_t max, struct vi
 }
 
 /* RFC8970-3: the beginning of the first text/plain part, white space joined. */
-static void put_preview(struct sqlite_account *account, const struct message *message, struct buf *scratch, struct buf *out) {
+static void put_preview(struct sqlite_account *account, const struct message *message, struct buf *scratch,
+                        struct buf *out) {
     const struct mime_part *text = NULL;
     for (const struct mime_part *part = message->root; part != NULL && text == NULL; part = message_part_next(part))
         if (!part->is_multipart && mime_part_is(part, VIEW("text"), VIEW("plain")) &&
@@ -109,8 +110,8 @@ static void bound(struct derived *out) {
     }
 }
 
-static enum err derive_into(struct sqlite_account *account, struct view bytes, struct arena *arena, struct buf *buf, struct buf *scratch,
-                            struct derived *out) {
+static enum err derive_into(struct sqlite_account *account, struct view bytes, struct arena *arena, struct buf *buf,
+                            struct buf *scratch, struct derived *out) {
     struct message message;
     TRY(message_parse(arena, bytes, &message));
     struct view header = message_part_header(&message, message.root);

@@ -8,20 +8,26 @@
 
 /* Ids are never used again (AUTOINCREMENT). Addresses and domains compare without ASCII case: mail for Bob@ is bob's. */
 static const char schema_sql[] =
-    "CREATE TABLE domain(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE COLLATE NOCASE, created_us INTEGER NOT NULL);"
+    "CREATE TABLE domain(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE COLLATE NOCASE, created_us "
+    "INTEGER NOT NULL);"
     "CREATE TABLE account(id INTEGER PRIMARY KEY AUTOINCREMENT, directory TEXT NOT NULL UNIQUE, domain INTEGER NOT NULL"
-    " REFERENCES domain(id), address TEXT NOT NULL UNIQUE COLLATE NOCASE, disabled INTEGER NOT NULL, quota_octets INTEGER NOT NULL,"
+    " REFERENCES domain(id), address TEXT NOT NULL UNIQUE COLLATE NOCASE, disabled INTEGER NOT NULL, quota_octets "
+    "INTEGER NOT NULL,"
     " created_us INTEGER NOT NULL);"
     "CREATE INDEX account_domain ON account(domain);"
     "CREATE TABLE alias(id INTEGER PRIMARY KEY AUTOINCREMENT, domain INTEGER NOT NULL REFERENCES domain(id),"
     " address TEXT NOT NULL UNIQUE COLLATE NOCASE, created_us INTEGER NOT NULL);"
     "CREATE INDEX alias_domain ON alias(domain);"
-    "CREATE TABLE alias_target(alias INTEGER NOT NULL REFERENCES alias(id), position INTEGER NOT NULL, address TEXT NOT NULL,"
+    "CREATE TABLE alias_target(alias INTEGER NOT NULL REFERENCES alias(id), position INTEGER NOT NULL, address TEXT "
+    "NOT NULL,"
     " PRIMARY KEY(alias, position)) WITHOUT ROWID;"
-    "CREATE TABLE verifier(account INTEGER NOT NULL REFERENCES account(id), mechanism INTEGER NOT NULL, iterations INTEGER NOT NULL,"
-    " salt BLOB NOT NULL, stored_key BLOB NOT NULL, server_key BLOB NOT NULL, PRIMARY KEY(account, mechanism)) WITHOUT ROWID;"
+    "CREATE TABLE verifier(account INTEGER NOT NULL REFERENCES account(id), mechanism INTEGER NOT NULL, iterations "
+    "INTEGER NOT NULL,"
+    " salt BLOB NOT NULL, stored_key BLOB NOT NULL, server_key BLOB NOT NULL, PRIMARY KEY(account, mechanism)) WITHOUT "
+    "ROWID;"
     "CREATE TABLE domain_key(domain INTEGER NOT NULL REFERENCES domain(id), selector TEXT NOT NULL COLLATE NOCASE,"
-    " algorithm TEXT NOT NULL, key BLOB NOT NULL, created_us INTEGER NOT NULL, PRIMARY KEY(domain, selector)) WITHOUT ROWID;";
+    " algorithm TEXT NOT NULL, key BLOB NOT NULL, created_us INTEGER NOT NULL, PRIMARY KEY(domain, selector)) WITHOUT "
+    "ROWID;";
 
 static const struct db_schema directory_schema = {
     .application_id = 0x56724469, /* "VrDi" */
@@ -37,7 +43,8 @@ struct directory_store {
     struct random *random;
 };
 
-enum err directory_store_open(struct disk *disk, struct clock *clock, struct random *random, struct directory_store **out) {
+enum err directory_store_open(struct disk *disk, struct clock *clock, struct random *random,
+                              struct directory_store **out) {
     struct directory_store *store = calloc(1, sizeof(*store));
     if (store == NULL)
         return ERR_NO_MEMORY;
@@ -155,7 +162,8 @@ enum err directory_domain_add(struct directory_store *store, struct view name, u
     if (err != ERR_NOT_FOUND)
         return err == ERR_OK ? ERR_EXISTS : err;
     TRY(db_begin(store->db));
-    err = db_get(store->db, &found, "INSERT INTO domain(name, created_us) VALUES(?, ?) RETURNING id", "ti", name, now_us(store));
+    err = db_get(store->db, &found, "INSERT INTO domain(name, created_us) VALUES(?, ?) RETURNING id", "ti", name,
+                 now_us(store));
     TRY(finish(store, err));
     *id = (uint64_t)found;
     return ERR_OK;
@@ -164,7 +172,9 @@ enum err directory_domain_add(struct directory_store *store, struct view name, u
 enum err directory_domain_remove(struct directory_store *store, struct view name) {
     int64_t id, used;
     TRY(find_domain(store, name, &id));
-    TRY(db_get(store->db, &used, "SELECT EXISTS(SELECT 1 FROM account WHERE domain=?1) OR EXISTS(SELECT 1 FROM alias WHERE domain=?1)", "i", id));
+    TRY(db_get(store->db, &used,
+               "SELECT EXISTS(SELECT 1 FROM account WHERE domain=?1) OR EXISTS(SELECT 1 FROM alias WHERE domain=?1)",
+               "i", id));
     if (used)
         return ERR_DENIED;
     TRY(db_begin(store->db));
@@ -174,13 +184,15 @@ enum err directory_domain_remove(struct directory_store *store, struct view name
     return finish(store, err);
 }
 
-enum err directory_domain_get(struct directory_store *store, struct view name, struct arena *arena, struct domain_row *out) {
+enum err directory_domain_get(struct directory_store *store, struct view name, struct arena *arena,
+                              struct domain_row *out) {
     sqlite3_stmt *stmt;
     TRY(db_query(store->db, &stmt, "SELECT id, name, created_us FROM domain WHERE name=?", "t", name));
     return read_one(store, stmt, arena, out, read_domain);
 }
 
-enum err directory_domain_list(struct directory_store *store, struct arena *arena, struct domain_row **rows, size_t *n) {
+enum err directory_domain_list(struct directory_store *store, struct arena *arena, struct domain_row **rows,
+                               size_t *n) {
     struct rows list = {.size = sizeof(struct domain_row)};
     sqlite3_stmt *stmt;
     TRY(db_query(store->db, &stmt, "SELECT id, name, created_us FROM domain ORDER BY name", ""));
@@ -196,7 +208,9 @@ enum err directory_domain_list(struct directory_store *store, struct arena *aren
 
 static enum err read_account(sqlite3_stmt *stmt, struct arena *arena, void *out) {
     struct account_row *row = out;
-    *row = (struct account_row){.id = column_u64(stmt, 0), .disabled = column_i64(stmt, 3) != 0, .quota_octets = column_u64(stmt, 4),
+    *row = (struct account_row){.id = column_u64(stmt, 0),
+                                .disabled = column_i64(stmt, 3) != 0,
+                                .quota_octets = column_u64(stmt, 4),
                                 .created_us = column_i64(stmt, 5)};
     TRY(arena_view(arena, column_view(stmt, 1), &row->directory));
     return arena_view(arena, column_view(stmt, 2), &row->address);
@@ -205,11 +219,13 @@ static enum err read_account(sqlite3_stmt *stmt, struct arena *arena, void *out)
 static enum err is_address_free(struct directory_store *store, struct view address) {
     int64_t taken;
     TRY(db_get(store->db, &taken,
-               "SELECT EXISTS(SELECT 1 FROM account WHERE address=?1) OR EXISTS(SELECT 1 FROM alias WHERE address=?1)", "t", address));
+               "SELECT EXISTS(SELECT 1 FROM account WHERE address=?1) OR EXISTS(SELECT 1 FROM alias WHERE address=?1)",
+               "t", address));
     return taken ? ERR_EXISTS : ERR_OK;
 }
 
-enum err directory_account_add(struct directory_store *store, struct view address, struct arena *arena, struct account_row *out) {
+enum err directory_account_add(struct directory_store *store, struct view address, struct arena *arena,
+                               struct account_row *out) {
     int64_t domain, id;
     char directory[20];
     TRY(domain_of(store, address, &domain));
@@ -217,10 +233,11 @@ enum err directory_account_add(struct directory_store *store, struct view addres
     /* Random, so that the name of a removed account's directory never comes again. */
     (void)snprintf(directory, sizeof(directory), "%016llx", (unsigned long long)random_u64(store->random));
     TRY(db_begin(store->db));
-    enum err err = db_get(store->db, &id,
-                          "INSERT INTO account(directory, domain, address, disabled, quota_octets, created_us) VALUES(?, ?, ?, 0, 0, ?)"
-                          " RETURNING id",
-                          "titi", view_cstr(directory), domain, address, now_us(store));
+    enum err err = db_get(
+        store->db, &id,
+        "INSERT INTO account(directory, domain, address, disabled, quota_octets, created_us) VALUES(?, ?, ?, 0, 0, ?)"
+        " RETURNING id",
+        "titi", view_cstr(directory), domain, address, now_us(store));
     TRY(finish(store, err));
     return directory_account_get_id(store, (uint64_t)id, arena, out);
 }
@@ -239,19 +256,22 @@ enum err directory_account_remove(struct directory_store *store, uint64_t id) {
     return finish(store, err);
 }
 
-enum err directory_account_get(struct directory_store *store, struct view address, struct arena *arena, struct account_row *out) {
+enum err directory_account_get(struct directory_store *store, struct view address, struct arena *arena,
+                               struct account_row *out) {
     sqlite3_stmt *stmt;
     TRY(db_query(store->db, &stmt, ACCOUNT_COLUMNS " WHERE address=?", "t", address));
     return read_one(store, stmt, arena, out, read_account);
 }
 
-enum err directory_account_get_id(struct directory_store *store, uint64_t id, struct arena *arena, struct account_row *out) {
+enum err directory_account_get_id(struct directory_store *store, uint64_t id, struct arena *arena,
+                                  struct account_row *out) {
     sqlite3_stmt *stmt;
     TRY(db_query(store->db, &stmt, ACCOUNT_COLUMNS " WHERE id=?", "i", id));
     return read_one(store, stmt, arena, out, read_account);
 }
 
-enum err directory_account_list(struct directory_store *store, struct arena *arena, struct account_row **rows, size_t *n) {
+enum err directory_account_list(struct directory_store *store, struct arena *arena, struct account_row **rows,
+                                size_t *n) {
     struct rows list = {.size = sizeof(struct account_row)};
     sqlite3_stmt *stmt;
     TRY(db_query(store->db, &stmt, ACCOUNT_COLUMNS " ORDER BY address", ""));
@@ -267,18 +287,21 @@ enum err directory_account_set_disabled(struct directory_store *store, uint64_t 
     return finish(store, db_run(store->db, "UPDATE account SET disabled=? WHERE id=?", "ii", (int64_t)disabled, id));
 }
 
-static enum err replace_verifiers(struct directory_store *store, uint64_t id, const struct scram_verifier *verifiers, size_t n) {
+static enum err replace_verifiers(struct directory_store *store, uint64_t id, const struct scram_verifier *verifiers,
+                                  size_t n) {
     TRY(db_run(store->db, "DELETE FROM verifier WHERE account=?", "i", id));
     for (size_t i = 0; i < n; i++) {
         const struct scram_verifier *v = &verifiers[i];
         TRY(db_run(store->db,
-                   "INSERT OR REPLACE INTO verifier(account, mechanism, iterations, salt, stored_key, server_key) VALUES(?, ?, ?, ?, ?, ?)",
+                   "INSERT OR REPLACE INTO verifier(account, mechanism, iterations, salt, stored_key, server_key) "
+                   "VALUES(?, ?, ?, ?, ?, ?)",
                    "iuuvvv", id, (uint32_t)v->mechanism, v->iterations, v->salt, v->stored_key, v->server_key));
     }
     return ERR_OK;
 }
 
-enum err directory_account_set_verifiers(struct directory_store *store, uint64_t id, const struct scram_verifier *verifiers, size_t n) {
+enum err directory_account_set_verifiers(struct directory_store *store, uint64_t id,
+                                         const struct scram_verifier *verifiers, size_t n) {
     TRY(account_exists(store, id));
     TRY(db_begin(store->db));
     return finish(store, replace_verifiers(store, id, verifiers, n));
@@ -292,12 +315,15 @@ static enum err read_verifier(sqlite3_stmt *stmt, struct arena *arena, void *out
     return arena_view(arena, column_view(stmt, 4), &row->server_key);
 }
 
-enum err directory_account_verifiers(struct directory_store *store, uint64_t id, struct arena *arena, struct scram_verifier **out, size_t *n) {
+enum err directory_account_verifiers(struct directory_store *store, uint64_t id, struct arena *arena,
+                                     struct scram_verifier **out, size_t *n) {
     struct rows list = {.size = sizeof(struct scram_verifier)};
     sqlite3_stmt *stmt;
     TRY(account_exists(store, id));
-    TRY(db_query(store->db, &stmt, "SELECT mechanism, iterations, salt, stored_key, server_key FROM verifier WHERE account=? ORDER BY mechanism",
-                 "i", id));
+    TRY(db_query(
+        store->db, &stmt,
+        "SELECT mechanism, iterations, salt, stored_key, server_key FROM verifier WHERE account=? ORDER BY mechanism",
+        "i", id));
     TRY(collect(store, stmt, arena, &list, read_verifier));
     *out = list.p;
     *n = list.n;
@@ -306,16 +332,19 @@ enum err directory_account_verifiers(struct directory_store *store, uint64_t id,
 
 /* ---- aliases ---- */
 
-static enum err insert_alias(struct directory_store *store, int64_t domain, struct view address, const struct alias_target *targets, size_t n) {
+static enum err insert_alias(struct directory_store *store, int64_t domain, struct view address,
+                             const struct alias_target *targets, size_t n) {
     int64_t id;
-    TRY(db_get(store->db, &id, "INSERT INTO alias(domain, address, created_us) VALUES(?, ?, ?) RETURNING id", "iti", domain, address,
-               now_us(store)));
+    TRY(db_get(store->db, &id, "INSERT INTO alias(domain, address, created_us) VALUES(?, ?, ?) RETURNING id", "iti",
+               domain, address, now_us(store)));
     for (size_t i = 0; i < n; i++)
-        TRY(db_run(store->db, "INSERT INTO alias_target(alias, position, address) VALUES(?, ?, ?)", "iit", id, (uint64_t)i, targets[i].address));
+        TRY(db_run(store->db, "INSERT INTO alias_target(alias, position, address) VALUES(?, ?, ?)", "iit", id,
+                   (uint64_t)i, targets[i].address));
     return ERR_OK;
 }
 
-enum err directory_alias_add(struct directory_store *store, struct view address, const struct alias_target *targets, size_t n) {
+enum err directory_alias_add(struct directory_store *store, struct view address, const struct alias_target *targets,
+                             size_t n) {
     int64_t domain;
     if (n == 0)
         return ERR_SYNTAX;
@@ -357,7 +386,8 @@ static enum err add_targets(struct directory_store *store, struct arena *arena, 
     return ERR_OK;
 }
 
-enum err directory_alias_get(struct directory_store *store, struct view address, struct arena *arena, struct alias_row *out) {
+enum err directory_alias_get(struct directory_store *store, struct view address, struct arena *arena,
+                             struct alias_row *out) {
     sqlite3_stmt *stmt;
     struct alias_row row;
     TRY(db_query(store->db, &stmt, "SELECT id, address FROM alias WHERE address=?", "t", address));
@@ -384,12 +414,15 @@ enum err directory_alias_list(struct directory_store *store, struct arena *arena
 enum err directory_key_add(struct directory_store *store, const struct domain_key *key) {
     int64_t domain, taken;
     TRY(find_domain(store, key->domain, &domain));
-    TRY(db_get(store->db, &taken, "SELECT EXISTS(SELECT 1 FROM domain_key WHERE domain=? AND selector=?)", "it", domain, key->selector));
+    TRY(db_get(store->db, &taken, "SELECT EXISTS(SELECT 1 FROM domain_key WHERE domain=? AND selector=?)", "it", domain,
+               key->selector));
     if (taken)
         return ERR_EXISTS;
     TRY(db_begin(store->db));
-    return finish(store, db_run(store->db, "INSERT INTO domain_key(domain, selector, algorithm, key, created_us) VALUES(?, ?, ?, ?, ?)",
-                                "ittvi", domain, key->selector, key->algorithm, key->key, now_us(store)));
+    return finish(store,
+                  db_run(store->db,
+                         "INSERT INTO domain_key(domain, selector, algorithm, key, created_us) VALUES(?, ?, ?, ?, ?)",
+                         "ittvi", domain, key->selector, key->algorithm, key->key, now_us(store)));
 }
 
 static enum err read_key(sqlite3_stmt *stmt, struct arena *arena, void *out) {
@@ -400,13 +433,15 @@ static enum err read_key(sqlite3_stmt *stmt, struct arena *arena, void *out) {
     return arena_view(arena, column_view(stmt, 3), &row->key);
 }
 
-enum err directory_key_list(struct directory_store *store, struct view domain, struct arena *arena, struct domain_key **out, size_t *n) {
+enum err directory_key_list(struct directory_store *store, struct view domain, struct arena *arena,
+                            struct domain_key **out, size_t *n) {
     struct rows list = {.size = sizeof(struct domain_key)};
     sqlite3_stmt *stmt;
-    TRY(db_query(store->db, &stmt,
-                 "SELECT d.name, k.selector, k.algorithm, k.key FROM domain_key k JOIN domain d ON d.id=k.domain WHERE d.name=?"
-                 " ORDER BY k.selector",
-                 "t", domain));
+    TRY(db_query(
+        store->db, &stmt,
+        "SELECT d.name, k.selector, k.algorithm, k.key FROM domain_key k JOIN domain d ON d.id=k.domain WHERE d.name=?"
+        " ORDER BY k.selector",
+        "t", domain));
     TRY(collect(store, stmt, arena, &list, read_key));
     *out = list.p;
     *n = list.n;

@@ -76,8 +76,13 @@ static void verifiers_aliases_keys(void **state) {
     struct setup s;
     uint64_t id;
     struct account_row row;
-    struct scram_verifier verifiers[] = {{.mechanism = 1, .iterations = 4096, .salt = VIEW("s\0lt"), .stored_key = VIEW("stored"), .server_key = VIEW("server")},
-                                         {.mechanism = 0, .iterations = 9, .salt = VIEW("a"), .stored_key = VIEW("b"), .server_key = VIEW("c")}};
+    struct scram_verifier verifiers[] = {
+        {.mechanism = 1,
+         .iterations = 4096,
+         .salt = VIEW("s\0lt"),
+         .stored_key = VIEW("stored"),
+         .server_key = VIEW("server")},
+        {.mechanism = 0, .iterations = 9, .salt = VIEW("a"), .stored_key = VIEW("b"), .server_key = VIEW("c")}};
     struct scram_verifier *found;
     size_t n;
     begin(&s);
@@ -125,6 +130,7 @@ static void one_opener(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(domains_and_accounts), cmocka_unit_test(verifiers_aliases_keys), cmocka_unit_test(one_opener)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(domains_and_accounts), cmocka_unit_test(verifiers_aliases_keys),
+                                       cmocka_unit_test(one_opener)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,8 +62,8 @@ static enum err put_state(struct fixture *f, struct buf *out) {
     enum err err = account_do_mailbox_list(f->account, &args, NULL, arena, &list);
     for (uint32_t i = 0; err == ERR_OK && i < list.mailboxes_n; i++) {
         const struct mailbox *m = &list.mailboxes[i];
-        buf_printf(out, "%.*s v%u n%u e%u u%u d%u h%llu", VIEW_FMT(m->name), m->uidvalidity, m->uidnext, m->exists, m->unseen, m->deleted,
-                   (unsigned long long)m->highest_modseq);
+        buf_printf(out, "%.*s v%u n%u e%u u%u d%u h%llu", VIEW_FMT(m->name), m->uidvalidity, m->uidnext, m->exists,
+                   m->unseen, m->deleted, (unsigned long long)m->highest_modseq);
         err = put_messages(f, arena, m, out);
         buf_put_byte(out, '\n');
     }
@@ -73,10 +73,24 @@ static enum err put_state(struct fixture *f, struct buf *out) {
 
 /* ---- the script ---- */
 
-enum step { STEP_OPEN, STEP_CREATE, STEP_SMALL, STEP_LARGE, STEP_DELIVER, STEP_FLAGS, STEP_COPY, STEP_MOVE, STEP_EXPUNGE, STEP_RENAME, STEP_DELETE, STEP_MANY };
+enum step {
+    STEP_OPEN,
+    STEP_CREATE,
+    STEP_SMALL,
+    STEP_LARGE,
+    STEP_DELIVER,
+    STEP_FLAGS,
+    STEP_COPY,
+    STEP_MOVE,
+    STEP_EXPUNGE,
+    STEP_RENAME,
+    STEP_DELETE,
+    STEP_MANY
+};
 static const enum step script[] = {
-    STEP_OPEN, STEP_SMALL, STEP_CREATE, STEP_DELIVER, STEP_LARGE, STEP_FLAGS, STEP_MANY, STEP_COPY, STEP_MANY, STEP_OPEN, STEP_DELIVER,
-    STEP_LARGE, STEP_MOVE, STEP_SMALL, STEP_MANY, STEP_MANY, STEP_FLAGS, STEP_EXPUNGE, STEP_RENAME, STEP_DELIVER, STEP_DELETE, STEP_SMALL, STEP_OPEN,
+    STEP_OPEN,  STEP_SMALL,   STEP_CREATE,  STEP_DELIVER, STEP_LARGE,  STEP_FLAGS, STEP_MANY, STEP_COPY,
+    STEP_MANY,  STEP_OPEN,    STEP_DELIVER, STEP_LARGE,   STEP_MOVE,   STEP_SMALL, STEP_MANY, STEP_MANY,
+    STEP_FLAGS, STEP_EXPUNGE, STEP_RENAME,  STEP_DELIVER, STEP_DELETE, STEP_SMALL, STEP_OPEN,
 };
 #define STEPS ARRAY_LEN(script)
 
@@ -99,7 +113,8 @@ static enum err run_open(struct fixture *f) {
 
 static enum err run_deliver(struct fixture *f, size_t number) {
     uint8_t id[DELIVERY_ID_SIZE] = {(uint8_t)number};
-    struct deliver_commit_args args = {.id = view_of(id, sizeof(id)), .recipient = VIEW("b@example.org"), .body = mail_of(f, number, 3000)};
+    struct deliver_commit_args args = {
+        .id = view_of(id, sizeof(id)), .recipient = VIEW("b@example.org"), .body = mail_of(f, number, 3000)};
     struct deliver_commit_result result;
     return account_do_deliver_commit(f->account, &args, NULL, f->arena, &result);
 }
@@ -121,7 +136,11 @@ static enum err run_append(struct fixture *f, size_t number, size_t size) {
 
 static enum err run_copy(struct fixture *f, bool move) {
     struct uid_range range = {2, 3};
-    struct message_copy_args args = {.mailbox = mailbox_id(f, VIEW("INBOX")), .ranges = &range, .ranges_n = 1, .target = mailbox_id(f, VIEW("Archive")), .move = move};
+    struct message_copy_args args = {.mailbox = mailbox_id(f, VIEW("INBOX")),
+                                     .ranges = &range,
+                                     .ranges_n = 1,
+                                     .target = mailbox_id(f, VIEW("Archive")),
+                                     .move = move};
     struct message_copy_result result;
     return account_do_message_copy(f->account, &args, NULL, f->arena, &result);
 }
@@ -129,8 +148,13 @@ static enum err run_copy(struct fixture *f, bool move) {
 static enum err run_flags(struct fixture *f) {
     struct uid_range range = {1, 2};
     struct keyword keyword = {VIEW("$Work")};
-    struct message_store_args args = {.mailbox = mailbox_id(f, VIEW("INBOX")), .ranges = &range, .ranges_n = 1, .mode = STORE_ADD,
-                                      .flags = FLAG_SEEN | FLAG_DELETED, .keywords = &keyword, .keywords_n = 1};
+    struct message_store_args args = {.mailbox = mailbox_id(f, VIEW("INBOX")),
+                                      .ranges = &range,
+                                      .ranges_n = 1,
+                                      .mode = STORE_ADD,
+                                      .flags = FLAG_SEEN | FLAG_DELETED,
+                                      .keywords = &keyword,
+                                      .keywords_n = 1};
     struct message_store_result result;
     return account_do_message_store(f->account, &args, NULL, f->arena, &result);
 }
@@ -227,8 +251,9 @@ static bool found_is_right(struct reference *r, struct disk *disk, size_t done, 
         err = sqlite_account_verify(f.store, &problems, &n);
     if (err == ERR_OK)
         err = put_state(&f, &state);
-    bool is_right = err == ERR_OK && n == 0 && ((done > 0 && view_eq(buf_view(&state), buf_view(&r->states[done - 1]))) || done == 0 ||
-                                                (may_be_next && view_eq(buf_view(&state), buf_view(&r->states[done]))));
+    bool is_right = err == ERR_OK && n == 0 &&
+                    ((done > 0 && view_eq(buf_view(&state), buf_view(&r->states[done - 1]))) || done == 0 ||
+                     (may_be_next && view_eq(buf_view(&state), buf_view(&r->states[done]))));
     buf_fini(&state);
     buf_fini(&problems);
     fixture_close(&f);
@@ -279,7 +304,8 @@ static void cut_in_every_operation(void **state) {
             random_seeded_init(&random, n);
             cuts++;
             if (!found_is_right(&r, disk_sim_power_cut(f.disk, n % 2 == 0 ? NULL : &random.random), done, true))
-                fail_msg("operation %u failed, power cut in step %u: not what was answered", (unsigned)n, (unsigned)done);
+                fail_msg("operation %u failed, power cut in step %u: not what was answered", (unsigned)n,
+                         (unsigned)done);
         }
         end_dead(&f);
     }
@@ -310,7 +336,8 @@ static void fail_and_go_on(enum err kind) {
             }
             err = run_step(&f, i);
             if (err != ERR_OK)
-                fail_msg("operation %u failed in step %u: the second try was answered %s", (unsigned)n, (unsigned)i, err_name(err));
+                fail_msg("operation %u failed in step %u: the second try was answered %s", (unsigned)n, (unsigned)i,
+                         err_name(err));
         }
         disk_sim_fail_at(f.disk, 0, ERR_OK);
         struct buf problems;
@@ -373,8 +400,9 @@ static void missing_syncs_are_noticed(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cut_at_every_answer),       cmocka_unit_test(cut_in_every_operation),      cmocka_unit_test(every_failure_is_survived),
-        cmocka_unit_test(every_full_disk_is_survived), cmocka_unit_test(missing_syncs_are_noticed),
+        cmocka_unit_test(cut_at_every_answer),       cmocka_unit_test(cut_in_every_operation),
+        cmocka_unit_test(every_failure_is_survived), cmocka_unit_test(every_full_disk_is_survived),
+        cmocka_unit_test(missing_syncs_are_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

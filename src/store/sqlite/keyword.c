@@ -15,7 +15,8 @@ static bool is_keyword(struct view name) {
     return true;
 }
 
-static enum err first_spelling(struct sqlite_account *account, struct view name, bool add, struct arena *arena, struct view *out) {
+static enum err first_spelling(struct sqlite_account *account, struct view name, bool add, struct arena *arena,
+                               struct view *out) {
     sqlite3_stmt *stmt;
     bool is_row;
     TRY(db_query(account->db, &stmt, "SELECT name FROM keyword WHERE name=?", "t", name));
@@ -56,8 +57,8 @@ static enum err join(const struct view *names, size_t n, struct arena *arena, st
     return ERR_OK;
 }
 
-enum err keywords_canonical(struct sqlite_account *account, const struct keyword *list, uint32_t n, bool add, struct arena *arena,
-                            struct view *out) {
+enum err keywords_canonical(struct sqlite_account *account, const struct keyword *list, uint32_t n, bool add,
+                            struct arena *arena, struct view *out) {
     struct view names[ACCOUNT_KEYWORDS_MAX];
     size_t used = 0;
     if (n > ACCOUNT_KEYWORDS_MAX)
@@ -106,7 +107,8 @@ enum err keywords_split(struct view text, struct arena *arena, struct keyword **
 }
 
 /* Walks two sorted texts side by side: keeps names of both, of the first alone and of the second alone as told. */
-static enum err merge(struct view a, struct view b, bool both, bool only_a, bool only_b, struct arena *arena, struct view *out) {
+static enum err merge(struct view a, struct view b, bool both, bool only_a, bool only_b, struct arena *arena,
+                      struct view *out) {
     struct view names[2 * ACCOUNT_KEYWORDS_MAX], x = VIEW_NONE, y = VIEW_NONE;
     size_t used = 0;
     bool has_x = next_name(&a, &x), has_y = next_name(&b, &y);
@@ -139,8 +141,10 @@ enum err keywords_count(struct sqlite_account *account, uint64_t mailbox, struct
     while (has_x || has_y) {
         int order = !has_y ? -1 : !has_x ? 1 : view_cmp(x, y);
         if (order < 0) {
-            TRY(db_run(account->db, "UPDATE mailbox_keyword SET in_use=in_use-1 WHERE mailbox=? AND name=?", "it", mailbox, x));
-            TRY(db_run(account->db, "DELETE FROM mailbox_keyword WHERE mailbox=? AND name=? AND in_use=0", "it", mailbox, x));
+            TRY(db_run(account->db, "UPDATE mailbox_keyword SET in_use=in_use-1 WHERE mailbox=? AND name=?", "it",
+                       mailbox, x));
+            TRY(db_run(account->db, "DELETE FROM mailbox_keyword WHERE mailbox=? AND name=? AND in_use=0", "it",
+                       mailbox, x));
         } else if (order > 0) {
             TRY(db_run(account->db,
                        "INSERT INTO mailbox_keyword(mailbox, name, in_use) VALUES(?, ?, 1)"

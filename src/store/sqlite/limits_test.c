@@ -1,9 +1,11 @@
 /* Sizes and batches: large messages, results that must fit a packet, paging, quota, equal bodies, clean-up, one opener. */
 #include "store/sqlite/store_testing.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct view filled(struct fixture *f, size_t size, uint64_t seed, bool is_text) {
     uint8_t *p = arena_alloc(f->arena, size);
@@ -115,7 +117,8 @@ static void equal_bodies(struct fixture *f) {
 }
 
 static void delivery_memory_ends(struct fixture *f) {
-    struct deliver_commit_args args = {.id = VIEW("0123456789abcdef"), .recipient = VIEW("b@x"), .body = VIEW("Subject: a\r\n\r\n")};
+    struct deliver_commit_args args = {
+        .id = VIEW("0123456789abcdef"), .recipient = VIEW("b@x"), .body = VIEW("Subject: a\r\n\r\n")};
     struct deliver_commit_result result;
     assert_int_equal(account_do_deliver_commit(f->account, &args, NULL, f->arena, &result), ERR_OK);
     virtual_clock_advance(&f->clock, DELIVERY_MEMORY_US - US_PER_S);
@@ -131,7 +134,9 @@ static void orphaned_files(struct fixture *f) {
     assert_int_equal(append_file(f, VIEW_NONE, filled(f, 400000, 5, false), &uid), ERR_OK);
     enum err err = disk_mkdir(f->disk, "blobs/0a");
     assert_true(err == ERR_OK || err == ERR_EXISTS);
-    assert_int_equal(disk_open(f->disk, "blobs/0a/0a000000000000000000000000000000", DISK_READ | DISK_WRITE | DISK_CREATE, &file), ERR_OK);
+    assert_int_equal(
+        disk_open(f->disk, "blobs/0a/0a000000000000000000000000000000", DISK_READ | DISK_WRITE | DISK_CREATE, &file),
+        ERR_OK);
     file_unref(file);
     assert_int_equal(blob_files(f), 2);
     assert_int_equal(maintain_all(f), 1);
@@ -182,7 +187,8 @@ static void batches(struct fixture *f) {
     assert_int_equal(asked.since_modseq, mailbox_of(f, inbox).highest_modseq);
     /* A STORE over more than a batch says so; the rest is in the changes. */
     struct uid_range all = {1, UINT32_MAX};
-    struct message_store_args store = {.mailbox = inbox, .ranges = &all, .ranges_n = 1, .mode = STORE_ADD, .flags = FLAG_SEEN | FLAG_DELETED};
+    struct message_store_args store = {
+        .mailbox = inbox, .ranges = &all, .ranges_n = 1, .mode = STORE_ADD, .flags = FLAG_SEEN | FLAG_DELETED};
     struct message_store_result stored;
     assert_int_equal(account_do_message_store(f->account, &store, NULL, f->arena, &stored), ERR_OK);
     assert_true(stored.too_many);
@@ -250,7 +256,8 @@ static void size_and_quota(struct fixture *f) {
     assert_view(verdict.status, VIEW("5.2.2"));
     assert_int_equal(try_append(f, inbox, 0, filled(f, 3000, 2, false), &uid), ERR_FULL);
     struct uid_range range = {1, 1};
-    struct message_copy_args copy = {.mailbox = inbox, .ranges = &range, .ranges_n = 1, .target = mailbox_id(f, VIEW("Sent"))};
+    struct message_copy_args copy = {
+        .mailbox = inbox, .ranges = &range, .ranges_n = 1, .target = mailbox_id(f, VIEW("Sent"))};
     struct message_copy_result copied;
     assert_int_equal(account_do_message_copy(f->account, &copy, NULL, f->arena, &copied), ERR_FULL);
     copy.move = true;
@@ -317,6 +324,75 @@ static void shrinks(struct fixture *f) {
     assert_true(after < before / 2);
 }
 
+/* ---- on a real disk: nameless files, links, mappings, locks ---- */
+
+static enum err remove_tree(void *ctx, struct view name) {
+    struct disk *disk = ctx;
+    char path[300];
+    struct disk *sub;
+    (void)snprintf(path, sizeof(path), "%.*s", VIEW_FMT(name));
+    if (disk_sub(disk, path, &sub) == ERR_OK) {
+        enum err err = disk_list(sub, ".", remove_tree, sub);
+        disk_free(sub);
+        TRY(err);
+    }
+    return disk_remove(disk, path);
+}
+
+static void on_a_real_disk(void **state) {
+    (void)state;
+    static void (*const bodies[])(struct fixture * f) = {bodies_of_every_size, equal_bodies, one_opener,
+                                                         orphaned_files};
+    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+        char path[] = "store-test-XXXXXX";
+        assert_non_null(mkdtemp(path));
+        struct disk *disk = disk_new_fd(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        fixture_run_on(disk_new_fd(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)), WAY_DIRECT, bodies[i]);
+        assert_int_equal(disk_list(disk, ".", remove_tree, disk), ERR_OK);
+        disk_free(disk);
+        assert_int_equal(rmdir(path), 0);
+    }
+}
+
+/* ---- who may what ---- */
+
+/* An `edge` that holds a delivery channel may deliver and ask, and nothing else. */
+static void rights_are_of_the_channel(struct fixture *f) {
+    f->server.rights = RIGHT_DELIVER;
+    struct deliver_commit_args args = {
+        .id = VIEW("0123456789abcdef"), .recipient = VIEW("b@x"), .body = VIEW("Subject: a\r\n\r\n")};
+    struct deliver_commit_result delivered;
+    struct deliver_check_args check = {.recipient = VIEW("b@x"), .size = 10};
+    struct deliver_check_result verdict;
+    assert_int_equal(account_do_deliver_check(f->account, &check, NULL, f->arena, &verdict), ERR_OK);
+    assert_int_equal(account_do_deliver_commit(f->account, &args, NULL, f->arena, &delivered), ERR_OK);
+    struct account_info_args info_args = {0};
+    struct account_info_result info;
+    struct mailbox_list_args list_args = {0};
+    struct mailbox_list_result list;
+    struct blob_read_args read = {.blob = 1, .length = 10};
+    struct blob_read_result bytes;
+    struct maintain_args maintain_args = {0};
+    struct maintain_result maintained;
+    uint32_t uid;
+    uint64_t id;
+    assert_int_equal(account_do_account_info(f->account, &info_args, NULL, f->arena, &info), ERR_DENIED);
+    assert_int_equal(account_do_mailbox_list(f->account, &list_args, NULL, f->arena, &list), ERR_DENIED);
+    assert_int_equal(account_do_blob_read(f->account, &read, NULL, f->arena, &bytes), ERR_DENIED);
+    assert_int_equal(account_do_maintain(f->account, &maintain_args, NULL, f->arena, &maintained), ERR_DENIED);
+    assert_int_equal(try_append(f, 1, 0, VIEW("x"), &uid), ERR_DENIED);
+    f->server.rights = RIGHT_READ;
+    assert_int_equal(try_append(f, 1, 0, VIEW("x"), &uid), ERR_DENIED);
+    assert_int_equal(try_create(f, VIEW("new"), &id), ERR_DENIED);
+    assert_int_equal(account_do_deliver_commit(f->account, &args, NULL, f->arena, &delivered), ERR_DENIED);
+    assert_int_equal(mailbox_of(f, mailbox_id(f, VIEW("INBOX"))).exists, 1);
+}
+
+static void rights(void **state) {
+    (void)state;
+    fixture_run(WAY_CHANNEL, rights_are_of_the_channel);
+}
+
 struct test_case {
     void (*body)(struct fixture *f);
     enum way way;
@@ -332,17 +408,28 @@ int main(void) {
         void (*body)(struct fixture *f);
     } bodies[] = {
 #define BODY(name) {#name, name}
-        BODY(bodies_of_every_size), BODY(equal_bodies), BODY(delivery_memory_ends), BODY(orphaned_files), BODY(batches), BODY(many_mailboxes),
-        BODY(size_and_quota), BODY(one_opener), BODY(email_twice), BODY(threads), BODY(shrinks),
+        BODY(bodies_of_every_size),
+        BODY(equal_bodies),
+        BODY(delivery_memory_ends),
+        BODY(orphaned_files),
+        BODY(batches),
+        BODY(many_mailboxes),
+        BODY(size_and_quota),
+        BODY(one_opener),
+        BODY(email_twice),
+        BODY(threads),
+        BODY(shrinks),
     };
     static const char *const ways[] = {"direct", "loop", "channel"};
     struct test_case cases[ARRAY_LEN(bodies) * ARRAY_LEN(ways)];
-    struct CMUnitTest tests[ARRAY_LEN(cases)];
+    struct CMUnitTest tests[ARRAY_LEN(cases) + 2];
     char names[ARRAY_LEN(cases)][80];
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         cases[i] = (struct test_case){bodies[i / 3].body, (enum way)(i % 3)};
         (void)snprintf(names[i], sizeof(names[i]), "%s/%s", bodies[i / 3].name, ways[i % 3]);
         tests[i] = (struct CMUnitTest){names[i], run_case, NULL, NULL, &cases[i]};
     }
+    tests[ARRAY_LEN(cases)] = (struct CMUnitTest){"on_a_real_disk", on_a_real_disk, NULL, NULL, NULL};
+    tests[ARRAY_LEN(cases) + 1] = (struct CMUnitTest){"rights", rights, NULL, NULL, NULL};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,9 +41,10 @@ static enum err canonical_name(struct arena *arena, struct view name, struct vie
     return ERR_OK;
 }
 
-#define MAILBOX_COLUMNS                                                                                                          \
-    "m.id, m.name, m.use, EXISTS(SELECT 1 FROM subscription s WHERE s.name=m.name), m.uidvalidity, m.uidnext, m.exists_n,"      \
-    "(SELECT count(*) FROM message g WHERE g.mailbox=m.id AND g.uid>=m.recent_from), m.unseen, m.deleted, m.octets,"            \
+#define MAILBOX_COLUMNS                                                                                              \
+    "m.id, m.name, m.use, EXISTS(SELECT 1 FROM subscription s WHERE s.name=m.name), m.uidvalidity, m.uidnext, "      \
+    "m.exists_n,"                                                                                                    \
+    "(SELECT count(*) FROM message g WHERE g.mailbox=m.id AND g.uid>=m.recent_from), m.unseen, m.deleted, m.octets," \
     "m.content_modseq, m.created, m.property_modseq"
 
 static enum err read_mailbox(sqlite3_stmt *stmt, struct arena *arena, struct mailbox *out) {
@@ -113,7 +114,8 @@ enum err op_mailbox_list(struct sqlite_account *account, void *arg) {
     if (result.mailboxes == NULL)
         return ERR_NO_MEMORY;
     struct view after = args->after_name.p == NULL ? VIEW("") : args->after_name;
-    TRY(db_query(account->db, &stmt, "SELECT " MAILBOX_COLUMNS " FROM mailbox m WHERE m.name>? ORDER BY m.name", "v", after));
+    TRY(db_query(account->db, &stmt, "SELECT " MAILBOX_COLUMNS " FROM mailbox m WHERE m.name>? ORDER BY m.name", "v",
+                 after));
     for (;;) {
         bool is_row;
         TRY(db_next(account->db, stmt, &is_row));
@@ -161,14 +163,16 @@ static enum err create_one(struct sqlite_account *account, struct view name, enu
     /* RFC3501-2.3.1.1: a counter of the account, so that a name made again never has an old value. */
     uint32_t uidvalidity = ++account->turn.uidvalidity;
     TRY(db_run(account->db,
-               "INSERT INTO mailbox(id, name, use, uidvalidity, uidnext, recent_from, created, content_modseq, property_modseq,"
+               "INSERT INTO mailbox(id, name, use, uidvalidity, uidnext, recent_from, created, content_modseq, "
+               "property_modseq,"
                " count_modseq, vanished_floor) VALUES(?1, ?2, ?3, ?4, 1, 1, ?5, ?5, ?5, ?5, 0)",
                "ivuui", *id, name, (uint32_t)use, uidvalidity, modseq));
     return note_change(account, CHANGE_TOUCHED, 0, 0, modseq);
 }
 
 /* With the parents that are missing. */
-static enum err create_with_parents(struct sqlite_account *account, struct view name, enum special_use use, uint64_t *id) {
+static enum err create_with_parents(struct sqlite_account *account, struct view name, enum special_use use,
+                                    uint64_t *id) {
     for (size_t i = 1; i < name.n; i++) {
         if (name.p[i] != ACCOUNT_SEPARATOR)
             continue;
@@ -248,8 +252,10 @@ static enum err remove_messages(struct sqlite_account *account, uint64_t mailbox
         TRY(err);
         row.email = (uint64_t)email;
         int64_t octets, messages;
-        TRY(db_get(account->db, &octets, "SELECT sum(size) FROM message WHERE mailbox=? AND email=?", "ii", mailbox, row.email));
-        TRY(db_run(account->db, "DELETE FROM message_private WHERE message IN (SELECT id FROM message WHERE mailbox=? AND email=?)",
+        TRY(db_get(account->db, &octets, "SELECT sum(size) FROM message WHERE mailbox=? AND email=?", "ii", mailbox,
+                   row.email));
+        TRY(db_run(account->db,
+                   "DELETE FROM message_private WHERE message IN (SELECT id FROM message WHERE mailbox=? AND email=?)",
                    "ii", mailbox, row.email));
         TRY(db_run(account->db, "DELETE FROM message WHERE mailbox=? AND email=?", "ii", mailbox, row.email));
         messages = (int64_t)db_changes(account->db);
@@ -268,8 +274,8 @@ static enum err remove_mailbox(struct sqlite_account *account, uint64_t id) {
     TRY(db_get(account->db, &created, "SELECT created FROM mailbox WHERE id=?", "i", id));
     TRY(db_run(account->db, "DELETE FROM mailbox WHERE id=?", "i", id));
     uint64_t modseq = next_modseq(account);
-    TRY(db_run(account->db, "INSERT INTO tombstone(type, modseq, object, created) VALUES(?, ?, ?, ?)", "uiii", (uint32_t)OBJECT_MAILBOX,
-               modseq, id, created));
+    TRY(db_run(account->db, "INSERT INTO tombstone(type, modseq, object, created) VALUES(?, ?, ?, ?)", "uiii",
+               (uint32_t)OBJECT_MAILBOX, modseq, id, created));
     TRY(note_change(account, CHANGE_GONE, id, 0, modseq));
     return note_change(account, CHANGE_TOUCHED, 0, 0, modseq);
 }
@@ -303,7 +309,8 @@ struct child {
     struct child *next;
 };
 
-static enum err list_children(struct sqlite_account *account, struct arena *arena, struct view name, struct child **out) {
+static enum err list_children(struct sqlite_account *account, struct arena *arena, struct view name,
+                              struct child **out) {
     struct view from, to;
     sqlite3_stmt *stmt;
     struct child *first = NULL;
@@ -339,7 +346,8 @@ static enum err rename_inbox(struct sqlite_account *account, struct arena *arena
         struct message_copy_result result;
         struct op_call move = {.args = &args, .result = &result, .arena = arena};
         int64_t next;
-        enum err err = db_get(account->db, &next, "SELECT uid FROM message WHERE mailbox=? AND uid>? LIMIT 1", "iu", id, after);
+        enum err err =
+            db_get(account->db, &next, "SELECT uid FROM message WHERE mailbox=? AND uid>? LIMIT 1", "iu", id, after);
         if (err == ERR_NOT_FOUND)
             return ERR_OK;
         TRY(err);
@@ -377,7 +385,8 @@ enum err op_mailbox_rename(struct sqlite_account *account, void *arg) {
     TRY(rename_one(account, args->id, name));
     for (struct child *child = children; child != NULL; child = child->next) {
         struct view renamed, checked;
-        TRY(arena_printf(call->arena, &renamed, "%.*s%.*s", VIEW_FMT(name), VIEW_FMT(view_skip(child->name, mailbox.name.n))));
+        TRY(arena_printf(call->arena, &renamed, "%.*s%.*s", VIEW_FMT(name),
+                         VIEW_FMT(view_skip(child->name, mailbox.name.n))));
         TRY(canonical_name(call->arena, renamed, &checked));
         TRY(rename_one(account, child->id, checked));
     }
@@ -420,7 +429,8 @@ enum err op_subscription_list(struct sqlite_account *account, void *arg) {
             break;
         octets += (size_t)sqlite3_column_bytes(stmt, 0) + 8;
         result.more = result.names_n == ACCOUNT_BATCH_MAX || octets > RESULT_OCTETS_MAX;
-        enum err err = result.more ? ERR_OK : arena_view(call->arena, column_view(stmt, 0), &result.names[result.names_n].name);
+        enum err err =
+            result.more ? ERR_OK : arena_view(call->arena, column_view(stmt, 0), &result.names[result.names_n].name);
         if (err != ERR_OK || result.more) {
             db_done(stmt);
             TRY(err);
@@ -434,12 +444,14 @@ enum err op_subscription_list(struct sqlite_account *account, void *arg) {
 
 /* ---- opening ---- */
 
-static enum err list_keywords(struct sqlite_account *account, struct op_call *call, struct mailbox_open_result *result) {
+static enum err list_keywords(struct sqlite_account *account, struct op_call *call,
+                              struct mailbox_open_result *result) {
     sqlite3_stmt *stmt;
     result->keywords = ARENA_ARRAY(call->arena, ACCOUNT_BATCH_MAX, struct keyword);
     if (result->keywords == NULL)
         return ERR_NO_MEMORY;
-    TRY(db_query(account->db, &stmt, "SELECT name FROM mailbox_keyword WHERE mailbox=? ORDER BY name", "i", result->mailbox.id));
+    TRY(db_query(account->db, &stmt, "SELECT name FROM mailbox_keyword WHERE mailbox=? ORDER BY name", "i",
+                 result->mailbox.id));
     for (;;) {
         bool is_row;
         TRY(db_next(account->db, stmt, &is_row));
@@ -464,8 +476,8 @@ enum err op_mailbox_open(struct sqlite_account *account, void *arg) {
     TRY(mailbox_load(account, args->id, call->arena, &result.mailbox));
     TRY(db_get(account->db, &value, "SELECT recent_from FROM mailbox WHERE id=?", "i", args->id));
     result.recent_from = (uint32_t)value;
-    enum err err = db_get(account->db, &value, "SELECT uid FROM message WHERE mailbox=? AND flags&1=0 ORDER BY uid LIMIT 1", "i",
-                          args->id);
+    enum err err = db_get(account->db, &value,
+                          "SELECT uid FROM message WHERE mailbox=? AND flags&1=0 ORDER BY uid LIMIT 1", "i", args->id);
     if (err == ERR_OK) {
         struct uid_map *map;
         result.first_unseen_uid = (uint32_t)value;
@@ -486,6 +498,6 @@ enum err op_mailbox_open(struct sqlite_account *account, void *arg) {
 /* In the write turn: the recent messages now belong to the session that opened. */
 enum err op_mailbox_claim(struct sqlite_account *account, void *arg) {
     const struct mailbox_open_result *opened = ((struct op_call *)arg)->result;
-    return db_run(account->db, "UPDATE mailbox SET recent_from=max(recent_from, ?) WHERE id=?", "ui", opened->mailbox.uidnext,
-                  opened->mailbox.id);
+    return db_run(account->db, "UPDATE mailbox SET recent_from=max(recent_from, ?) WHERE id=?", "ui",
+                  opened->mailbox.uidnext, opened->mailbox.id);
 }

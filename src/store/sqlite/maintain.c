@@ -6,10 +6,10 @@
 
 #include <stdio.h>
 
-#define STEP_MAX 200                                  /* rows a step */
-#define BLOB_GRACE_US (INT64_C(3600) * US_PER_S)      /* RFC2180-4.1: sessions not yet told of an EXPUNGE may still read */
-#define VANISHED_KEPT 100000                          /* removals remembered of one mailbox: bounds the table, not the clients */
-#define VANISHED_SLACK 10000                          /* so that the floor moves seldom */
+#define STEP_MAX 200                             /* rows a step */
+#define BLOB_GRACE_US (INT64_C(3600) * US_PER_S) /* RFC2180-4.1: sessions not yet told of an EXPUNGE may still read */
+#define VANISHED_KEPT 100000 /* removals remembered of one mailbox: bounds the table, not the clients */
+#define VANISHED_SLACK 10000 /* so that the floor moves seldom */
 
 struct unused_blob {
     uint64_t id;
@@ -25,7 +25,8 @@ struct step {
 };
 
 static enum err forget_deliveries(struct sqlite_account *account, struct step *step, int64_t now_us) {
-    TRY(db_run(account->db, "DELETE FROM delivery WHERE seq IN (SELECT seq FROM delivery ORDER BY seq LIMIT ?) AND at_us<?", "ii",
+    TRY(db_run(account->db,
+               "DELETE FROM delivery WHERE seq IN (SELECT seq FROM delivery ORDER BY seq LIMIT ?) AND at_us<?", "ii",
                (int64_t)STEP_MAX, now_us - DELIVERY_MEMORY_US));
     step->removed += db_changes(account->db);
     step->more |= db_changes(account->db) == STEP_MAX;
@@ -34,7 +35,8 @@ static enum err forget_deliveries(struct sqlite_account *account, struct step *s
 
 static enum err remove_blobs(struct sqlite_account *account, struct step *step, int64_t now_us) {
     sqlite3_stmt *stmt;
-    TRY(db_query(account->db, &stmt, "SELECT id, file FROM blob WHERE refs=0 AND unused_since_us<? ORDER BY unused_since_us LIMIT ?", "ii",
+    TRY(db_query(account->db, &stmt,
+                 "SELECT id, file FROM blob WHERE refs=0 AND unused_since_us<? ORDER BY unused_since_us LIMIT ?", "ii",
                  now_us - BLOB_GRACE_US, (int64_t)STEP_MAX));
     for (;;) {
         bool is_row;
@@ -60,13 +62,14 @@ static enum err remove_blobs(struct sqlite_account *account, struct step *step, 
 
 static enum err forget_vanished(struct sqlite_account *account, struct step *step) {
     int64_t mailbox, floor;
-    enum err err = db_get(account->db, &mailbox,
-                          "SELECT mailbox FROM vanished GROUP BY mailbox HAVING count(*)>? LIMIT 1", "i", (int64_t)(VANISHED_KEPT + VANISHED_SLACK));
+    enum err err =
+        db_get(account->db, &mailbox, "SELECT mailbox FROM vanished GROUP BY mailbox HAVING count(*)>? LIMIT 1", "i",
+               (int64_t)(VANISHED_KEPT + VANISHED_SLACK));
     if (err == ERR_NOT_FOUND)
         return ERR_OK;
     TRY(err);
-    TRY(db_get(account->db, &floor, "SELECT modseq FROM vanished WHERE mailbox=? ORDER BY modseq DESC LIMIT 1 OFFSET ?", "ii", mailbox,
-               (int64_t)VANISHED_KEPT));
+    TRY(db_get(account->db, &floor, "SELECT modseq FROM vanished WHERE mailbox=? ORDER BY modseq DESC LIMIT 1 OFFSET ?",
+               "ii", mailbox, (int64_t)VANISHED_KEPT));
     TRY(db_run(account->db, "UPDATE mailbox SET vanished_floor=? WHERE id=?", "ii", floor, mailbox));
     TRY(db_run(account->db, "DELETE FROM vanished WHERE mailbox=? AND modseq<=?", "ii", mailbox, floor));
     step->removed += db_changes(account->db);
@@ -121,8 +124,8 @@ static enum err scan_files(struct sqlite_account *account, void *arg) {
     if (err == ERR_NOT_FOUND)
         err = ERR_OK;
     VEC_EACH(&scan.orphans, struct unused_blob, orphan)
-        if (err == ERR_OK)
-            err = disk_remove(account->params.disk, orphan->path);
+    if (err == ERR_OK)
+        err = disk_remove(account->params.disk, orphan->path);
     step->removed += scan.orphans.n;
     vec_fini(&scan.orphans);
     account->is_scan_done = account->scan_at == 0xff;
@@ -141,7 +144,7 @@ enum err maintain(struct sqlite_account *account, struct op_call *call) {
         }
     if (!account->is_scan_done && account->large_in_progress == 0)
         TRY(turn_read(account, scan_files, &step));
-    *(struct maintain_result *)call->result =
-        (struct maintain_result){.removed = step.removed, .more = step.more || (!account->is_scan_done && account->large_in_progress == 0)};
+    *(struct maintain_result *)call->result = (struct maintain_result){
+        .removed = step.removed, .more = step.more || (!account->is_scan_done && account->large_in_progress == 0)};
     return ERR_OK;
 }

@@ -18,11 +18,12 @@ enum err membership_add(struct sqlite_account *account, struct message_row *row,
     uint64_t modseq = next_modseq(account);
     int64_t unseen = (row->flags & FLAG_SEEN) == 0, deleted = (row->flags & FLAG_DELETED) != 0;
     /* RFC3501-2.3.1.1: UIDs go up and are never used again; at the end of 32 bits the mailbox is full. */
-    enum err err = db_get(account->db, &uid,
-                          "UPDATE mailbox SET uidnext=uidnext+1, exists_n=exists_n+1, unseen=unseen+?2, deleted=deleted+?3,"
-                          " octets=octets+?4, emails=emails+?5, unseen_emails=unseen_emails+?6, content_modseq=?7, count_modseq=?7"
-                          " WHERE id=?1 AND uidnext<4294967295 RETURNING uidnext-1",
-                          "iiiiiii", row->mailbox, unseen, deleted, row->size, (int64_t)is_only, is_only ? unseen : (int64_t)0, modseq);
+    enum err err = db_get(
+        account->db, &uid,
+        "UPDATE mailbox SET uidnext=uidnext+1, exists_n=exists_n+1, unseen=unseen+?2, deleted=deleted+?3,"
+        " octets=octets+?4, emails=emails+?5, unseen_emails=unseen_emails+?6, content_modseq=?7, count_modseq=?7"
+        " WHERE id=?1 AND uidnext<4294967295 RETURNING uidnext-1",
+        "iiiiiii", row->mailbox, unseen, deleted, row->size, (int64_t)is_only, is_only ? unseen : (int64_t)0, modseq);
     if (err == ERR_NOT_FOUND)
         return mailbox_exists(account, row->mailbox) == ERR_OK ? ERR_LIMIT : ERR_NOT_FOUND;
     TRY(err);
@@ -32,7 +33,8 @@ enum err membership_add(struct sqlite_account *account, struct message_row *row,
     TRY(db_run(account->db,
                "INSERT INTO message(id, mailbox, uid, email, flags, keywords, size, saved_us, created, modified)"
                " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
-               "iiuiutiii", row->id, row->mailbox, row->uid, row->email, row->flags, row->keywords, row->size, row->saved_us, modseq));
+               "iiuiutiii", row->id, row->mailbox, row->uid, row->email, row->flags, row->keywords, row->size,
+               row->saved_us, modseq));
     TRY(keywords_count(account, row->mailbox, VIEW(""), row->keywords));
     account->turn.octets += row->size;
     account->turn.messages++;
@@ -45,23 +47,25 @@ enum err membership_remove(struct sqlite_account *account, const struct message_
     TRY(db_run(account->db, "DELETE FROM message_private WHERE message=?", "i", row->id));
     TRY(db_run(account->db, "DELETE FROM message WHERE id=?", "i", row->id));
     TRY(db_run(account->db,
-               "UPDATE mailbox SET exists_n=exists_n-1, unseen=unseen-?2, deleted=deleted-?3, octets=octets-?4, content_modseq=?5,"
+               "UPDATE mailbox SET exists_n=exists_n-1, unseen=unseen-?2, deleted=deleted-?3, octets=octets-?4, "
+               "content_modseq=?5,"
                " count_modseq=?5 WHERE id=?1",
                "iiiii", row->mailbox, unseen, deleted, row->size, modseq));
-    TRY(db_run(account->db, "INSERT INTO vanished(mailbox, modseq, uid, created) VALUES(?, ?, ?, ?)", "iiui", row->mailbox, modseq,
-               row->uid, row->created));
+    TRY(db_run(account->db, "INSERT INTO vanished(mailbox, modseq, uid, created) VALUES(?, ?, ?, ?)", "iiui",
+               row->mailbox, modseq, row->uid, row->created));
     TRY(keywords_count(account, row->mailbox, row->keywords, VIEW("")));
     account->turn.octets -= row->size;
     account->turn.messages--;
     return note_change(account, CHANGE_REMOVED, row->mailbox, row->uid, modseq);
 }
 
-enum err membership_set_flags(struct sqlite_account *account, const struct message_row *row, uint32_t flags, struct view keywords,
-                              uint64_t *out) {
+enum err membership_set_flags(struct sqlite_account *account, const struct message_row *row, uint32_t flags,
+                              struct view keywords, uint64_t *out) {
     uint64_t modseq = next_modseq(account);
     int64_t unseen = (int64_t)((flags & FLAG_SEEN) == 0) - (int64_t)((row->flags & FLAG_SEEN) == 0);
     int64_t deleted = (int64_t)((flags & FLAG_DELETED) != 0) - (int64_t)((row->flags & FLAG_DELETED) != 0);
-    TRY(db_run(account->db, "UPDATE message SET flags=?, keywords=?, modified=? WHERE id=?", "utii", flags, keywords, modseq, row->id));
+    TRY(db_run(account->db, "UPDATE message SET flags=?, keywords=?, modified=? WHERE id=?", "utii", flags, keywords,
+               modseq, row->id));
     TRY(db_run(account->db,
                "UPDATE mailbox SET unseen=unseen+?2, deleted=deleted+?3, content_modseq=?4,"
                " count_modseq=CASE WHEN ?2=0 THEN count_modseq ELSE ?4 END WHERE id=?1",
@@ -88,7 +92,8 @@ static enum err compute(struct sqlite_account *account, uint64_t email, struct a
     struct buf ids;
     uint64_t last = 0;
     buf_init(&ids, (size_t)EMAIL_MAILBOXES_MAX * 8);
-    enum err err = db_query(account->db, &stmt, "SELECT mailbox, flags, keywords FROM message WHERE email=? ORDER BY mailbox", "i", email);
+    enum err err = db_query(account->db, &stmt,
+                            "SELECT mailbox, flags, keywords FROM message WHERE email=? ORDER BY mailbox", "i", email);
     while (err == ERR_OK) {
         bool is_row;
         err = db_next(account->db, stmt, &is_row);
@@ -124,21 +129,24 @@ static enum err compute(struct sqlite_account *account, uint64_t email, struct a
     return err;
 }
 
-static enum err add_email_counts(struct sqlite_account *account, uint64_t mailbox, int64_t emails, int64_t unseen, uint64_t modseq) {
+static enum err add_email_counts(struct sqlite_account *account, uint64_t mailbox, int64_t emails, int64_t unseen,
+                                 uint64_t modseq) {
     if (emails == 0 && unseen == 0)
         return ERR_OK;
-    return db_run(account->db, "UPDATE mailbox SET emails=emails+?, unseen_emails=unseen_emails+?, count_modseq=? WHERE id=?", "iiii",
-                  emails, unseen, modseq, mailbox);
+    return db_run(account->db,
+                  "UPDATE mailbox SET emails=emails+?, unseen_emails=unseen_emails+?, count_modseq=? WHERE id=?",
+                  "iiii", emails, unseen, modseq, mailbox);
 }
 
 /* Carries the difference of an email's mailbox set and seen state into the mailboxes. */
-static enum err move_counts(struct sqlite_account *account, const struct aggregates *from, const struct aggregates *to, uint64_t modseq) {
+static enum err move_counts(struct sqlite_account *account, const struct aggregates *from, const struct aggregates *to,
+                            uint64_t modseq) {
     struct reader a = reader_of(from->mailboxes), b = reader_of(to->mailboxes);
     uint64_t x = reader_at_end(&a) ? 0 : reader_be64(&a), y = reader_at_end(&b) ? 0 : reader_be64(&b);
     while (x != 0 || y != 0) {
         bool left = x != 0 && (y == 0 || x <= y), right = y != 0 && (x == 0 || y <= x);
-        TRY(add_email_counts(account, left ? x : y, (int64_t)right - (int64_t)left, (int64_t)(right && !to->seen) - (int64_t)(left && !from->seen),
-                             modseq));
+        TRY(add_email_counts(account, left ? x : y, (int64_t)right - (int64_t)left,
+                             (int64_t)(right && !to->seen) - (int64_t)(left && !from->seen), modseq));
         if (left)
             x = reader_at_end(&a) ? 0 : reader_be64(&a);
         if (right)
@@ -147,11 +155,12 @@ static enum err move_counts(struct sqlite_account *account, const struct aggrega
     return ERR_OK;
 }
 
-static enum err remove_email(struct sqlite_account *account, uint64_t email, uint64_t blob, uint64_t thread, uint64_t created, uint64_t modseq) {
+static enum err remove_email(struct sqlite_account *account, uint64_t email, uint64_t blob, uint64_t thread,
+                             uint64_t created, uint64_t modseq) {
     TRY(db_run(account->db, "DELETE FROM email_text WHERE id=?", "i", email));
     TRY(db_run(account->db, "DELETE FROM email WHERE id=?", "i", email));
-    TRY(db_run(account->db, "INSERT INTO tombstone(type, modseq, object, created) VALUES(?, ?, ?, ?)", "uiii", (uint32_t)OBJECT_EMAIL,
-               modseq, email, created));
+    TRY(db_run(account->db, "INSERT INTO tombstone(type, modseq, object, created) VALUES(?, ?, ?, ?)", "uiii",
+               (uint32_t)OBJECT_EMAIL, modseq, email, created));
     TRY(thread_leave(account, thread, modseq));
     return blob_release(account, blob);
 }
@@ -160,7 +169,8 @@ static enum err refresh(struct sqlite_account *account, uint64_t email, uint64_t
     struct aggregates from = {0}, to;
     sqlite3_stmt *stmt;
     bool is_row;
-    TRY(db_query(account->db, &stmt, "SELECT mailboxes, flags, seen, keywords, blob, thread, created, messages FROM email WHERE id=?", "i",
+    TRY(db_query(account->db, &stmt,
+                 "SELECT mailboxes, flags, seen, keywords, blob, thread, created, messages FROM email WHERE id=?", "i",
                  email));
     TRY(db_next(account->db, stmt, &is_row));
     if (!is_row)
@@ -183,7 +193,8 @@ static enum err refresh(struct sqlite_account *account, uint64_t email, uint64_t
     return db_run(account->db,
                   "UPDATE email SET messages=?2, mailboxes=?3, flags=?4, seen=?5, keywords=?6,"
                   " modified=CASE WHEN ?8 THEN modified ELSE ?7 END WHERE id=?1",
-                  "iivuitii", email, to.messages, to.mailboxes, to.flags, (int64_t)to.seen, to.keywords, modseq, (int64_t)is_same);
+                  "iivuitii", email, to.messages, to.mailboxes, to.flags, (int64_t)to.seen, to.keywords, modseq,
+                  (int64_t)is_same);
 }
 
 enum err email_refresh(struct sqlite_account *account, uint64_t email, uint64_t modseq) {
@@ -212,17 +223,19 @@ enum err email_refresh_all(struct sqlite_account *account, uint64_t *emails, siz
 
 /* ---- rows by UID ---- */
 
-enum err message_rows(struct sqlite_account *account, uint64_t mailbox, const struct uid_range *ranges, uint32_t n, bool only_deleted,
-                      size_t max, struct arena *arena, struct row_list *out) {
+enum err message_rows(struct sqlite_account *account, uint64_t mailbox, const struct uid_range *ranges, uint32_t n,
+                      bool only_deleted, size_t max, struct arena *arena, struct row_list *out) {
     static const char all[] = "SELECT id, uid, email, flags, keywords, size, saved_us, created, modified FROM message"
                               " WHERE mailbox=? AND uid BETWEEN ? AND ? ORDER BY uid";
-    static const char deleted[] = "SELECT id, uid, email, flags, keywords, size, saved_us, created, modified FROM message"
-                                  " WHERE mailbox=? AND uid BETWEEN ? AND ? AND flags&8<>0 ORDER BY uid";
+    static const char deleted[] =
+        "SELECT id, uid, email, flags, keywords, size, saved_us, created, modified FROM message"
+        " WHERE mailbox=? AND uid BETWEEN ? AND ? AND flags&8<>0 ORDER BY uid";
     struct row_list list = {0};
     size_t cap = 0;
     for (uint32_t i = 0; i < n && !list.more; i++) {
         sqlite3_stmt *stmt;
-        TRY(db_query(account->db, &stmt, only_deleted ? deleted : all, "iuu", mailbox, ranges[i].first, ranges[i].last));
+        TRY(db_query(account->db, &stmt, only_deleted ? deleted : all, "iuu", mailbox, ranges[i].first,
+                     ranges[i].last));
         for (;;) {
             bool is_row;
             TRY(db_next(account->db, stmt, &is_row));
@@ -245,9 +258,15 @@ enum err message_rows(struct sqlite_account *account, uint64_t mailbox, const st
             }
             struct message_row *row = &list.rows[list.n++];
             *row = (struct message_row){
-                .id = column_u64(stmt, 0), .mailbox = mailbox, .email = column_u64(stmt, 2), .size = column_u64(stmt, 5),
-                .created = column_u64(stmt, 7), .modified = column_u64(stmt, 8), .uid = column_u32(stmt, 1),
-                .flags = column_u32(stmt, 3), .saved_us = column_i64(stmt, 6),
+                .id = column_u64(stmt, 0),
+                .mailbox = mailbox,
+                .email = column_u64(stmt, 2),
+                .size = column_u64(stmt, 5),
+                .created = column_u64(stmt, 7),
+                .modified = column_u64(stmt, 8),
+                .uid = column_u32(stmt, 1),
+                .flags = column_u32(stmt, 3),
+                .saved_us = column_i64(stmt, 6),
             };
             enum err err = arena_view(arena, column_view(stmt, 4), &row->keywords);
             if (err != ERR_OK) {

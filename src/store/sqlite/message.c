@@ -11,9 +11,11 @@
 #define WHERE_UIDS " WHERE g.mailbox=? AND g.uid BETWEEN ? AND ? ORDER BY g.uid"
 
 static const char select_message[] = "SELECT " COLUMNS_MESSAGE " FROM message g" WHERE_UIDS;
-static const char select_email[] = "SELECT " COLUMNS_MESSAGE COLUMNS_EMAIL " FROM message g JOIN email e ON e.id=g.email" WHERE_UIDS;
-static const char select_text[] = "SELECT " COLUMNS_MESSAGE COLUMNS_EMAIL COLUMNS_TEXT
-                                  " FROM message g JOIN email e ON e.id=g.email JOIN email_text t ON t.id=g.email" WHERE_UIDS;
+static const char select_email[] =
+    "SELECT " COLUMNS_MESSAGE COLUMNS_EMAIL " FROM message g JOIN email e ON e.id=g.email" WHERE_UIDS;
+static const char select_text[] =
+    "SELECT " COLUMNS_MESSAGE COLUMNS_EMAIL COLUMNS_TEXT
+    " FROM message g JOIN email e ON e.id=g.email JOIN email_text t ON t.id=g.email" WHERE_UIDS;
 
 #define ITEMS_EMAIL (ITEM_DATES | ITEM_SIZE | ITEM_IDS)
 #define ITEMS_TEXT (ITEM_ENVELOPE | ITEM_BODY | ITEM_BODYSTRUCTURE | ITEM_INDEX | ITEM_PREVIEW)
@@ -23,8 +25,8 @@ static int compare_ranges(const void *a, const void *b) {
     return x->first < y->first ? -1 : x->first > y->first;
 }
 
-enum err ranges_normalize(struct arena *arena, const struct uid_range *ranges, uint32_t n, bool none_is_all, struct uid_range **out,
-                          uint32_t *out_n) {
+enum err ranges_normalize(struct arena *arena, const struct uid_range *ranges, uint32_t n, bool none_is_all,
+                          struct uid_range **out, uint32_t *out_n) {
     struct uid_range *list = ARENA_ARRAY(arena, (size_t)n + 1, struct uid_range);
     if (list == NULL)
         return ERR_NO_MEMORY;
@@ -51,7 +53,8 @@ enum err ranges_normalize(struct arena *arena, const struct uid_range *ranges, u
 }
 
 size_t item_octets(const struct message_item *item) {
-    size_t n = ITEM_OVERHEAD + item->envelope.n + item->body.n + item->bodystructure.n + item->part_index.n + item->preview.n;
+    size_t n =
+        ITEM_OVERHEAD + item->envelope.n + item->body.n + item->bodystructure.n + item->part_index.n + item->preview.n;
     for (uint32_t i = 0; i < item->keywords_n; i++)
         n += item->keywords[i].name.n + 4;
     return n;
@@ -99,10 +102,12 @@ static enum err read_item(sqlite3_stmt *stmt, uint32_t items, struct arena *aren
 }
 
 /* One range; sets next_uid and returns when the result is full. */
-static enum err fetch_range(struct sqlite_account *account, struct op_call *call, struct uid_range range, size_t *octets,
-                            struct message_fetch_result *result) {
+static enum err fetch_range(struct sqlite_account *account, struct op_call *call, struct uid_range range,
+                            size_t *octets, struct message_fetch_result *result) {
     const struct message_fetch_args *args = call->args;
-    const char *sql = args->items & ITEMS_TEXT ? select_text : args->items & ITEMS_EMAIL ? select_email : select_message;
+    const char *sql = args->items & ITEMS_TEXT    ? select_text
+                      : args->items & ITEMS_EMAIL ? select_email
+                                                  : select_message;
     sqlite3_stmt *stmt;
     TRY(db_query(account->db, &stmt, sql, "iuu", args->mailbox, range.first, range.last));
     for (;;) {
@@ -167,7 +172,8 @@ struct storing {
     struct arena *work;
 };
 
-static enum err store_one(struct sqlite_account *account, struct storing *s, struct message_row *row, bool *is_changed) {
+static enum err store_one(struct sqlite_account *account, struct storing *s, struct message_row *row,
+                          bool *is_changed) {
     const struct message_store_args *args = s->args;
     /* RFC7162-3.1.3: UNCHANGEDSINCE refuses what was modified later; all metadata counts. */
     if (args->conditional && row->modified > args->unchanged_since)
@@ -210,7 +216,8 @@ static enum err store_all(struct sqlite_account *account, struct storing *s) {
     uint32_t n;
     struct row_list rows;
     TRY(mailbox_exists(account, args->mailbox));
-    TRY(keywords_canonical(account, args->keywords, args->keywords_n, args->mode != STORE_REMOVE, s->work, &s->keywords));
+    TRY(keywords_canonical(account, args->keywords, args->keywords_n, args->mode != STORE_REMOVE, s->work,
+                           &s->keywords));
     TRY(ranges_normalize(s->work, args->ranges, args->ranges_n, false, &ranges, &n));
     TRY(message_rows(account, args->mailbox, ranges, n, false, SIZE_MAX, s->work, &rows));
     uint64_t *emails = ARENA_ARRAY(s->work, rows.n, uint64_t);

@@ -175,7 +175,8 @@ static void do_delete(struct model *m) {
     struct mailbox_delete_args args = {box->id};
     struct nothing nothing;
     bool is_inbox = box == &m->boxes[0];
-    assert_int_equal(account_do_mailbox_delete(m->f->account, &args, NULL, m->f->arena, &nothing), is_inbox ? ERR_DENIED : ERR_OK);
+    assert_int_equal(account_do_mailbox_delete(m->f->account, &args, NULL, m->f->arena, &nothing),
+                     is_inbox ? ERR_DENIED : ERR_OK);
     box->is_there = is_inbox;
 }
 
@@ -200,7 +201,10 @@ static void do_append(struct model *m) {
     /* Sometimes the same octets again. */
     int n = snprintf(text, sizeof(text), "Subject: %u\r\nMessage-ID: <%u@x>\r\n\r\ntext", pick(m, 20), pick(m, 20));
     uint32_t flags = pick(m, 32u << KEYWORDS);
-    struct message_append_args args = {.mailbox = box->id, .flags = flags & FLAGS_ALL, .body = view_of(text, (size_t)n), .keywords = keywords,
+    struct message_append_args args = {.mailbox = box->id,
+                                       .flags = flags & FLAGS_ALL,
+                                       .body = view_of(text, (size_t)n),
+                                       .keywords = keywords,
                                        .keywords_n = list_keywords(flags, keywords)};
     struct message_append_result result;
     assert_int_equal(account_do_message_append(m->f->account, &args, NULL, m->f->arena, &result), ERR_OK);
@@ -223,15 +227,22 @@ static void do_store(struct model *m) {
     struct uid_range range = any_range(m, box);
     struct keyword keywords[KEYWORDS];
     uint32_t flags = pick(m, 32u << KEYWORDS), mode = pick(m, 3), n = 0;
-    struct message_store_args args = {.mailbox = box->id, .ranges = &range, .ranges_n = 1, .mode = (uint8_t)mode, .flags = flags & FLAGS_ALL,
-                                      .keywords = keywords, .keywords_n = list_keywords(flags, keywords)};
+    struct message_store_args args = {.mailbox = box->id,
+                                      .ranges = &range,
+                                      .ranges_n = 1,
+                                      .mode = (uint8_t)mode,
+                                      .flags = flags & FLAGS_ALL,
+                                      .keywords = keywords,
+                                      .keywords_n = list_keywords(flags, keywords)};
     struct message_store_result result;
     assert_int_equal(account_do_message_store(m->f->account, &args, NULL, m->f->arena, &result), ERR_OK);
     for (size_t i = 0; i < box->n; i++) {
         struct model_message *message = &box->messages[i];
         if (!is_in(range, message->uid))
             continue;
-        message->flags = mode == STORE_REPLACE ? flags : mode == STORE_ADD ? message->flags | flags : message->flags & ~flags;
+        message->flags = mode == STORE_REPLACE ? flags
+                         : mode == STORE_ADD   ? message->flags | flags
+                                               : message->flags & ~flags;
         assert_int_equal(result.changed[n].uid, message->uid);
         assert_int_equal(item_flags(&result.changed[n]), message->flags);
         n++;
@@ -252,7 +263,8 @@ static void do_copy(struct model *m, bool move) {
     struct uid_range range = any_range(m, from);
     if (to->n + 10 > MESSAGES)
         return;
-    struct message_copy_args args = {.mailbox = from->id, .ranges = &range, .ranges_n = 1, .target = to->id, .move = move};
+    struct message_copy_args args = {
+        .mailbox = from->id, .ranges = &range, .ranges_n = 1, .target = to->id, .move = move};
     struct message_copy_result result;
     assert_int_equal(account_do_message_copy(m->f->account, &args, NULL, m->f->arena, &result), ERR_OK);
     struct model_message copies[10];
@@ -286,7 +298,8 @@ static void run(struct fixture *f, unsigned steps, uint64_t seed) {
     m = (struct model){.f = f};
     random_seeded_init(&m.random, seed);
     struct mailbox inbox = mailbox_of(f, mailbox_id(f, VIEW("INBOX")));
-    m.boxes[0] = (struct model_box){.is_there = true, .id = inbox.id, .name = "INBOX", .uidvalidity = inbox.uidvalidity, .uidnext = 1};
+    m.boxes[0] = (struct model_box){
+        .is_there = true, .id = inbox.id, .name = "INBOX", .uidvalidity = inbox.uidvalidity, .uidnext = 1};
     m.last_uidvalidity = mailbox_of(f, mailbox_id(f, VIEW("Trash"))).uidvalidity;
     for (unsigned i = 0; i < steps; i++) {
         switch (pick(&m, 16)) {
@@ -354,6 +367,7 @@ static void through_channel(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(direct), cmocka_unit_test(in_loop), cmocka_unit_test(through_channel)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(direct), cmocka_unit_test(in_loop),
+                                       cmocka_unit_test(through_channel)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

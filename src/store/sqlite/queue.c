@@ -18,12 +18,15 @@
 
 static const char schema_sql[] =
     "CREATE TABLE message(id INTEGER PRIMARY KEY AUTOINCREMENT, delivery_id BLOB NOT NULL, sender BLOB NOT NULL,"
-    " created_us INTEGER NOT NULL, size INTEGER NOT NULL, envid BLOB NOT NULL, ret INTEGER NOT NULL, flags INTEGER NOT NULL,"
+    " created_us INTEGER NOT NULL, size INTEGER NOT NULL, envid BLOB NOT NULL, ret INTEGER NOT NULL, flags INTEGER NOT "
+    "NULL,"
     " prefix BLOB NOT NULL, file TEXT);"
     "CREATE TABLE body(message INTEGER PRIMARY KEY REFERENCES message(id), body BLOB NOT NULL);"
     "CREATE TABLE recipient(id INTEGER PRIMARY KEY AUTOINCREMENT, message INTEGER NOT NULL REFERENCES message(id),"
-    " address BLOB NOT NULL, kind INTEGER NOT NULL, account INTEGER NOT NULL, state INTEGER NOT NULL, attempts INTEGER NOT NULL,"
-    " next_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, last_status BLOB NOT NULL, last_text BLOB NOT NULL, orcpt BLOB NOT NULL,"
+    " address BLOB NOT NULL, kind INTEGER NOT NULL, account INTEGER NOT NULL, state INTEGER NOT NULL, attempts INTEGER "
+    "NOT NULL,"
+    " next_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, last_status BLOB NOT NULL, last_text BLOB NOT NULL, orcpt "
+    "BLOB NOT NULL,"
     " notify INTEGER NOT NULL);"
     "CREATE INDEX recipient_message ON recipient(message);"
     "CREATE INDEX recipient_due ON recipient(next_us, id) WHERE state=0;";
@@ -62,7 +65,7 @@ static void remove_body(struct queue_store *store, const char *name) {
 static void settle_files(struct queue_store *store, bool is_committed) {
     struct vec *gone = is_committed ? &store->removed : &store->added;
     VEC_EACH(gone, struct body_file, file)
-        remove_body(store, file->name);
+    remove_body(store, file->name);
     vec_clear(&store->added);
     vec_clear(&store->removed);
 }
@@ -90,7 +93,7 @@ static enum err sweep_bodies(struct queue_store *store) {
     enum err err = disk_list(store->disk, BODIES, check_body, &sweep);
     if (err == ERR_OK)
         VEC_EACH(&sweep.orphans, struct body_file, orphan)
-            remove_body(store, orphan->name);
+    remove_body(store, orphan->name);
     vec_fini(&sweep.orphans);
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
@@ -125,8 +128,8 @@ static enum err make_directory(struct queue_store *store) {
 }
 
 /* Durable with its name when this returns. */
-static enum err write_body_file(struct queue_store *store, uint64_t message, struct view body, struct file *from, uint64_t size,
-                                struct body_file **out) {
+static enum err write_body_file(struct queue_store *store, uint64_t message, struct view body, struct file *from,
+                                uint64_t size, struct body_file **out) {
     char path[sizeof(BODIES) + BODY_NAME_MAX];
     struct file *file;
     struct body_file *entry = vec_add(&store->added);
@@ -250,16 +253,19 @@ static struct view not_null(struct view v) {
 static enum err insert_recipient(struct queue_store *store, struct queue_recipient *r, uint64_t message) {
     int64_t id;
     TRY(db_get(store->db, &id,
-               "INSERT INTO recipient(message, address, kind, account, state, attempts, next_us, expires_us, last_status, last_text,"
+               "INSERT INTO recipient(message, address, kind, account, state, attempts, next_us, expires_us, "
+               "last_status, last_text,"
                " orcpt, notify) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-               "ivuiuuiivvvu", message, not_null(r->address), (uint32_t)r->kind, r->account, (uint32_t)r->state, r->attempts, r->next_us,
-               r->expires_us, not_null(r->last_status), not_null(r->last_text), not_null(r->orcpt), (uint32_t)r->notify));
+               "ivuiuuiivvvu", message, not_null(r->address), (uint32_t)r->kind, r->account, (uint32_t)r->state,
+               r->attempts, r->next_us, r->expires_us, not_null(r->last_status), not_null(r->last_text),
+               not_null(r->orcpt), (uint32_t)r->notify));
     r->id = (uint64_t)id;
     r->message = message;
     return ERR_OK;
 }
 
-static enum err insert_inline(struct queue_store *store, uint64_t message, struct view body, struct file *file, size_t size) {
+static enum err insert_inline(struct queue_store *store, uint64_t message, struct view body, struct file *file,
+                              size_t size) {
     uint8_t *memory = NULL;
     size_t got = size;
     enum err err = ERR_OK;
@@ -289,10 +295,11 @@ static enum err run_add(struct queue_store *store, void *arg) {
         TRY(file_size(a->file, &size));
     m->size = size + m->prefix.n;
     TRY(db_get(store->db, &id,
-               "INSERT INTO message(delivery_id, sender, created_us, size, envid, ret, flags, prefix) VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
+               "INSERT INTO message(delivery_id, sender, created_us, size, envid, ret, flags, prefix) VALUES(?, ?, ?, "
+               "?, ?, ?, ?, ?)"
                " RETURNING id",
-               "vviivuuv", not_null(m->delivery_id), not_null(m->sender), m->created_us, m->size, not_null(m->envid), (uint32_t)m->ret,
-               m->flags, not_null(m->prefix)));
+               "vviivuuv", not_null(m->delivery_id), not_null(m->sender), m->created_us, m->size, not_null(m->envid),
+               (uint32_t)m->ret, m->flags, not_null(m->prefix)));
     m->id = (uint64_t)id;
     if (size > QUEUE_INLINE_MAX) {
         struct body_file *entry;
@@ -316,15 +323,22 @@ enum err queue_store_add(struct queue_store *store, struct queue_message *messag
 
 /* ---- reading ---- */
 
-#define RECIPIENT_COLUMNS                                                                                                       \
-    "SELECT id, message, address, kind, account, state, attempts, next_us, expires_us, last_status, last_text, orcpt, notify" \
+#define RECIPIENT_COLUMNS                                                                                        \
+    "SELECT id, message, address, kind, account, state, attempts, next_us, expires_us, last_status, last_text, " \
+    "orcpt, notify"                                                                                              \
     " FROM recipient"
 
 static enum err read_recipient(sqlite3_stmt *stmt, struct arena *arena, struct queue_recipient *out) {
     struct queue_recipient r = {
-        .id = column_u64(stmt, 0), .message = column_u64(stmt, 1), .kind = (uint8_t)column_u32(stmt, 3), .account = column_u64(stmt, 4),
-        .state = (uint8_t)column_u32(stmt, 5), .attempts = column_u32(stmt, 6), .next_us = column_i64(stmt, 7),
-        .expires_us = column_i64(stmt, 8), .notify = (uint8_t)column_u32(stmt, 12),
+        .id = column_u64(stmt, 0),
+        .message = column_u64(stmt, 1),
+        .kind = (uint8_t)column_u32(stmt, 3),
+        .account = column_u64(stmt, 4),
+        .state = (uint8_t)column_u32(stmt, 5),
+        .attempts = column_u32(stmt, 6),
+        .next_us = column_i64(stmt, 7),
+        .expires_us = column_i64(stmt, 8),
+        .notify = (uint8_t)column_u32(stmt, 12),
     };
     TRY(arena_view(arena, column_view(stmt, 2), &r.address));
     TRY(arena_view(arena, column_view(stmt, 9), &r.last_status));
@@ -335,7 +349,8 @@ static enum err read_recipient(sqlite3_stmt *stmt, struct arena *arena, struct q
 }
 
 /* At most max rows of a statement that has LIMIT max. */
-static enum err read_recipients(struct queue_store *store, sqlite3_stmt *stmt, struct arena *arena, struct queue_recipient **out, size_t *n) {
+static enum err read_recipients(struct queue_store *store, sqlite3_stmt *stmt, struct arena *arena,
+                                struct queue_recipient **out, size_t *n) {
     struct queue_recipient *list = NULL;
     size_t used = 0, cap = 0;
     for (;;) {
@@ -364,19 +379,23 @@ static enum err read_recipients(struct queue_store *store, sqlite3_stmt *stmt, s
     return ERR_OK;
 }
 
-enum err queue_store_due(struct queue_store *store, int64_t now_us, size_t max, struct arena *arena, struct queue_recipient **out, size_t *n) {
+enum err queue_store_due(struct queue_store *store, int64_t now_us, size_t max, struct arena *arena,
+                         struct queue_recipient **out, size_t *n) {
     sqlite3_stmt *stmt;
-    TRY(db_query(store->db, &stmt, RECIPIENT_COLUMNS " WHERE state=0 AND next_us<=? ORDER BY next_us, id LIMIT ?", "ii", now_us, (uint64_t)max));
+    TRY(db_query(store->db, &stmt, RECIPIENT_COLUMNS " WHERE state=0 AND next_us<=? ORDER BY next_us, id LIMIT ?", "ii",
+                 now_us, (uint64_t)max));
     return read_recipients(store, stmt, arena, out, n);
 }
 
-enum err queue_store_list(struct queue_store *store, uint64_t after_id, size_t max, struct arena *arena, struct queue_recipient **out, size_t *n) {
+enum err queue_store_list(struct queue_store *store, uint64_t after_id, size_t max, struct arena *arena,
+                          struct queue_recipient **out, size_t *n) {
     sqlite3_stmt *stmt;
     TRY(db_query(store->db, &stmt, RECIPIENT_COLUMNS " WHERE id>? ORDER BY id LIMIT ?", "ii", after_id, (uint64_t)max));
     return read_recipients(store, stmt, arena, out, n);
 }
 
-enum err queue_store_get(struct queue_store *store, uint64_t recipient, struct arena *arena, struct queue_recipient *out) {
+enum err queue_store_get(struct queue_store *store, uint64_t recipient, struct arena *arena,
+                         struct queue_recipient *out) {
     sqlite3_stmt *stmt;
     bool is_row;
     TRY(db_query(store->db, &stmt, RECIPIENT_COLUMNS " WHERE id=?", "i", recipient));
@@ -389,7 +408,8 @@ enum err queue_store_get(struct queue_store *store, uint64_t recipient, struct a
 }
 
 enum err queue_store_next(struct queue_store *store, int64_t *next_us) {
-    enum err err = db_get(store->db, next_us, "SELECT next_us FROM recipient WHERE state=0 ORDER BY next_us LIMIT 1", "");
+    enum err err =
+        db_get(store->db, next_us, "SELECT next_us FROM recipient WHERE state=0 ORDER BY next_us LIMIT 1", "");
     if (err == ERR_NOT_FOUND) {
         *next_us = US_NEVER;
         return ERR_OK;
@@ -400,11 +420,16 @@ enum err queue_store_next(struct queue_store *store, int64_t *next_us) {
 enum err queue_store_message(struct queue_store *store, uint64_t id, struct arena *arena, struct queue_message *out) {
     sqlite3_stmt *stmt;
     bool is_row;
-    TRY(db_query(store->db, &stmt, "SELECT id, delivery_id, sender, created_us, size, envid, ret, flags, prefix FROM message WHERE id=?", "i", id));
+    TRY(db_query(store->db, &stmt,
+                 "SELECT id, delivery_id, sender, created_us, size, envid, ret, flags, prefix FROM message WHERE id=?",
+                 "i", id));
     TRY(db_next(store->db, stmt, &is_row));
     if (!is_row)
         return ERR_NOT_FOUND;
-    struct queue_message m = {.id = id, .created_us = column_i64(stmt, 3), .size = column_u64(stmt, 4), .ret = (uint8_t)column_u32(stmt, 6),
+    struct queue_message m = {.id = id,
+                              .created_us = column_i64(stmt, 3),
+                              .size = column_u64(stmt, 4),
+                              .ret = (uint8_t)column_u32(stmt, 6),
                               .flags = column_u32(stmt, 7)};
     enum err err = arena_view(arena, column_view(stmt, 1), &m.delivery_id);
     if (err == ERR_OK)
@@ -442,13 +467,15 @@ enum err queue_store_body(struct queue_store *store, uint64_t message, struct fi
     sqlite3_stmt *stmt;
     bool is_row;
     char path[sizeof(BODIES) + BODY_NAME_MAX];
-    TRY(db_query(store->db, &stmt, "SELECT m.file, b.body FROM message m LEFT JOIN body b ON b.message=m.id WHERE m.id=?", "i", message));
+    TRY(db_query(store->db, &stmt,
+                 "SELECT m.file, b.body FROM message m LEFT JOIN body b ON b.message=m.id WHERE m.id=?", "i", message));
     TRY(db_next(store->db, stmt, &is_row));
     if (!is_row)
         return ERR_NOT_FOUND;
     struct view name = column_view(stmt, 0);
     (void)snprintf(path, sizeof(path), BODIES "/%.*s", VIEW_FMT(name));
-    enum err err = name.n > 0 ? disk_open(store->disk, path, DISK_READ, out) : file_of_body(store, column_view(stmt, 1), out);
+    enum err err =
+        name.n > 0 ? disk_open(store->disk, path, DISK_READ, out) : file_of_body(store, column_view(stmt, 1), out);
     db_done(stmt);
     return err;
 }
@@ -460,7 +487,8 @@ static enum err remove_finished(struct queue_store *store, uint64_t message) {
     sqlite3_stmt *stmt;
     int64_t open;
     bool is_row;
-    TRY(db_get(store->db, &open, "SELECT EXISTS(SELECT 1 FROM recipient WHERE message=? AND state<>?)", "iu", message, (uint32_t)QUEUE_DONE));
+    TRY(db_get(store->db, &open, "SELECT EXISTS(SELECT 1 FROM recipient WHERE message=? AND state<>?)", "iu", message,
+               (uint32_t)QUEUE_DONE));
     if (open)
         return ERR_OK;
     TRY(db_query(store->db, &stmt, "SELECT file FROM message WHERE id=?", "i", message));
@@ -481,8 +509,9 @@ static enum err run_update(struct queue_store *store, void *arg) {
     const struct queue_recipient *r = arg;
     int64_t message;
     TRY(db_get(store->db, &message,
-               "UPDATE recipient SET state=?, attempts=?, next_us=?, last_status=?, last_text=?, notify=? WHERE id=? RETURNING message", "uuivvui",
-               (uint32_t)r->state, r->attempts, r->next_us, not_null(r->last_status), not_null(r->last_text),
+               "UPDATE recipient SET state=?, attempts=?, next_us=?, last_status=?, last_text=?, notify=? WHERE id=? "
+               "RETURNING message",
+               "uuivvui", (uint32_t)r->state, r->attempts, r->next_us, not_null(r->last_status), not_null(r->last_text),
                (uint32_t)r->notify, r->id));
     return remove_finished(store, (uint64_t)message);
 }

@@ -33,8 +33,10 @@ static void end(struct setup *s) {
     arena_free(s->arena);
 }
 
-static enum err add(struct setup *s, struct view body, struct file *file, int64_t next_us, uint64_t *message, uint64_t ids[2]) {
-    struct queue_message m = {.delivery_id = VIEW("0123456789abcdef"), .sender = VIEW("a@b"), .prefix = VIEW("P: 1\r\n")};
+static enum err add(struct setup *s, struct view body, struct file *file, int64_t next_us, uint64_t *message,
+                    uint64_t ids[2]) {
+    struct queue_message m = {
+        .delivery_id = VIEW("0123456789abcdef"), .sender = VIEW("a@b"), .prefix = VIEW("P: 1\r\n")};
     struct queue_recipient r[2] = {{.address = VIEW("x@y"), .next_us = next_us, .expires_us = next_us + 5},
                                    {.address = VIEW("z@y"), .kind = QUEUE_LOCAL, .account = 7, .next_us = next_us + 1}};
     enum err err = queue_store_add(s->store, &m, body, file, r, 2);
@@ -196,6 +198,7 @@ static void full_disk(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(schedule), cmocka_unit_test(large_bodies), cmocka_unit_test(batches), cmocka_unit_test(full_disk)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(schedule), cmocka_unit_test(large_bodies),
+                                       cmocka_unit_test(batches), cmocka_unit_test(full_disk)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,8 +44,8 @@ static enum err open_mailbox(struct sqlite_account *account, struct op_call *cal
     return ERR_OK;
 }
 
-static enum err sqlite_call(struct account *base, const struct account_op_type *type, const void *args, struct file *file,
-                            struct arena *arena, void *result) {
+static enum err sqlite_call(struct account *base, const struct account_op_type *type, const void *args,
+                            struct file *file, struct arena *arena, void *result) {
     struct sqlite_account *account = account_of(base);
     struct op_call call = {.args = args, .result = result, .file = file, .arena = arena};
     switch (type->op) {
@@ -62,7 +62,8 @@ static enum err sqlite_call(struct account *base, const struct account_op_type *
     }
     for (size_t i = 0; i < ARRAY_LEN(dispatch); i++)
         if (dispatch[i].op == type->op)
-            return dispatch[i].write != NULL ? turn_write(account, dispatch[i].write, &call) : turn_read(account, dispatch[i].read, &call);
+            return dispatch[i].write != NULL ? turn_write(account, dispatch[i].write, &call)
+                                             : turn_read(account, dispatch[i].read, &call);
     return ERR_BUG;
 }
 
@@ -122,7 +123,8 @@ static enum err fill_new(void *ctx, struct db *db) {
     return db_run(db,
                   "INSERT INTO account(id, epoch, modseq, next_id, uidvalidity, octets, messages, hash_key, created_us)"
                   " VALUES(1, ?, ?, ?, ?, 0, 0, ?, ?)",
-                  "iiiuvi", epoch, account->turn.modseq, account->turn.next_id, account->turn.uidvalidity, view_of(key, sizeof(key)), now_us);
+                  "iiiuvi", epoch, account->turn.modseq, account->turn.next_id, account->turn.uidvalidity,
+                  view_of(key, sizeof(key)), now_us);
 }
 
 static enum err take_lock(struct sqlite_account *account) {
@@ -135,8 +137,8 @@ static void open_on_main(void *arg) {
     struct sqlite_account *account = job->arg;
     job->err = take_lock(account);
     if (job->err == ERR_OK)
-        job->err = db_open(account->params.disk, ACCOUNT_DATABASE, account->params.clock, account->params.random, &account_schema, fill_new,
-                           account, &account->db);
+        job->err = db_open(account->params.disk, ACCOUNT_DATABASE, account->params.clock, account->params.random,
+                           &account_schema, fill_new, account, &account->db);
     if (job->err == ERR_OK)
         job->err = turn_load_counters(account);
 }

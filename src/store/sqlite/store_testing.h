@@ -42,7 +42,8 @@ static inline enum err fixture_connect(struct fixture *f) {
     f->account = f->store;
     if (f->way != WAY_CHANNEL)
         return ERR_OK;
-    f->server = (struct account_server){.account = f->store, .rights = RIGHT_READ | RIGHT_WRITE | RIGHT_ADMIN | RIGHT_DELIVER};
+    f->server =
+        (struct account_server){.account = f->store, .rights = RIGHT_READ | RIGHT_WRITE | RIGHT_ADMIN | RIGHT_DELIVER};
     TRY(channel_new_pair(f->loop, &client, &f->server.channel));
     TRY(channel_start(f->server.channel, "store", f->handlers, account_server_handlers(f->handlers), &f->server, NULL));
     account_server_start(&f->server);
@@ -72,9 +73,10 @@ static inline void fixture_init(struct fixture *f, enum way way, struct disk *di
     random_seeded_init(&f->random, 7);
     f->arena = arena_new("test", (size_t)512 * 1024 * 1024);
     if (way != WAY_DIRECT)
-        f->loop = loop_new_virtual(&f->clock, way == WAY_LOOP ? NULL : &f->random.random, NULL); /* first come, or in random order */
-    f->params = (struct sqlite_account_params){.loop = f->loop, .disk = f->disk, .clock = &f->clock.clock, .random = &f->random.random,
-                                               .size_max = 50000000};
+        f->loop = loop_new_virtual(&f->clock, way == WAY_LOOP ? NULL : &f->random.random,
+                                   NULL); /* first come, or in random order */
+    f->params = (struct sqlite_account_params){
+        .loop = f->loop, .disk = f->disk, .clock = &f->clock.clock, .random = &f->random.random, .size_max = 50000000};
 }
 
 static inline void fixture_fini(struct fixture *f) {
@@ -104,9 +106,10 @@ static inline void fixture_body(void *arg) {
     fixture_disconnect(f);
 }
 
-static inline void fixture_run(enum way way, void (*body)(struct fixture *f)) {
+/* Takes the disk. */
+static inline void fixture_run_on(struct disk *disk, enum way way, void (*body)(struct fixture *f)) {
     struct fixture f;
-    fixture_init(&f, way, disk_sim_new());
+    fixture_init(&f, way, disk);
     f.body = body;
     if (way == WAY_DIRECT) {
         fixture_body(&f);
@@ -116,6 +119,10 @@ static inline void fixture_run(enum way way, void (*body)(struct fixture *f)) {
         assert_null(f.store); /* else the body hangs */
     }
     fixture_fini(&f);
+}
+
+static inline void fixture_run(enum way way, void (*body)(struct fixture *f)) {
+    fixture_run_on(disk_sim_new(), way, body);
 }
 
 /* Fails the test with the problems when verify finds any. */
@@ -153,7 +160,8 @@ static inline enum err try_create(struct fixture *f, struct view name, uint64_t 
     return err;
 }
 
-static inline enum err try_append(struct fixture *f, uint64_t mailbox, uint32_t flags, struct view body, uint32_t *uid) {
+static inline enum err try_append(struct fixture *f, uint64_t mailbox, uint32_t flags, struct view body,
+                                  uint32_t *uid) {
     struct message_append_args args = {.mailbox = mailbox, .flags = flags, .body = body};
     struct message_append_result result;
     enum err err = account_do_message_append(f->account, &args, NULL, f->arena, &result);

@@ -18,7 +18,8 @@ struct group {
     struct write_job *first;
 };
 
-enum err note_change(struct sqlite_account *account, enum change_kind kind, uint64_t mailbox, uint32_t uid, uint64_t modseq) {
+enum err note_change(struct sqlite_account *account, enum change_kind kind, uint64_t mailbox, uint32_t uid,
+                     uint64_t modseq) {
     struct change *change = vec_add(&account->changes);
     if (change == NULL)
         return ERR_NO_MEMORY;
@@ -39,8 +40,8 @@ enum err turn_load_counters(struct sqlite_account *account) {
     for (size_t i = 0; is_good && i < HASH_KEY_SIZE; i++)
         account->hash_key[i] = key.p[i];
     account->epoch = column_u64(stmt, 5);
-    account->counters = (struct counters){column_u64(stmt, 0), column_u64(stmt, 1), column_u64(stmt, 2), column_u64(stmt, 3),
-                                          column_u32(stmt, 4)};
+    account->counters = (struct counters){column_u64(stmt, 0), column_u64(stmt, 1), column_u64(stmt, 2),
+                                          column_u64(stmt, 3), column_u32(stmt, 4)};
     db_done(stmt);
     return is_good ? ERR_OK : ERR_PERMANENT;
 }
@@ -50,8 +51,8 @@ static enum err save_counters(struct sqlite_account *account) {
     if (a->modseq == b->modseq && a->next_id == b->next_id && a->octets == b->octets && a->messages == b->messages &&
         a->uidvalidity == b->uidvalidity)
         return ERR_OK;
-    return db_run(account->db, "UPDATE account SET modseq=?, next_id=?, octets=?, messages=?, uidvalidity=? WHERE id=1", "iiiiu",
-                  b->modseq, b->next_id, b->octets, b->messages, b->uidvalidity);
+    return db_run(account->db, "UPDATE account SET modseq=?, next_id=?, octets=?, messages=?, uidvalidity=? WHERE id=1",
+                  "iiiiu", b->modseq, b->next_id, b->octets, b->messages, b->uidvalidity);
 }
 
 /* One member. False when the whole transaction is lost. */
@@ -75,7 +76,7 @@ static void publish(struct sqlite_account *account) {
     account->commits++;
     account->counters = account->turn;
     VEC_EACH(&account->changes, struct change, change)
-        uid_map_apply(account, change);
+    uid_map_apply(account, change);
     /* Changes of one mailbox mostly lie together: tell each run once, with its last modseq. */
     for (size_t i = 0; i < account->changes.n; i++) {
         const struct change *change = VEC_AT(&account->changes, struct change, i);
@@ -157,7 +158,7 @@ static void lead(struct sqlite_account *account, struct write_job *own) {
      * does not yield but still leads: the others wait for it. */
     for (size_t n = 0; account->job_count > n && account->job_count < GROUP_MAX;) {
         n = account->job_count;
-        if (co_yield() != ERR_OK)
+        if (co_yield () != ERR_OK)
             break;
     }
     struct group group = {account, take_group(account)};

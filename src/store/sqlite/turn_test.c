@@ -13,7 +13,9 @@ static struct view make_mail(struct arena *arena, unsigned number) {
     struct view out;
     random_seeded_init(&random, number);
     buf_init(&buf, MAIL_SIZE + 100);
-    buf_printf(&buf, "From: a@example.org\r\nTo: b@example.org\r\nSubject: number %u\r\nMessage-ID: <%u@example.org>\r\n\r\n", number, number);
+    buf_printf(&buf,
+               "From: a@example.org\r\nTo: b@example.org\r\nSubject: number %u\r\nMessage-ID: <%u@example.org>\r\n\r\n",
+               number, number);
     while (buf.n < MAIL_SIZE) {
         uint64_t word = random_u64(&random.random);
         buf_printf(&buf, "%llx %s", (unsigned long long)word, buf.n % 7 == 0 ? "\r\n" : "");
@@ -25,7 +27,8 @@ static struct view make_mail(struct arena *arena, unsigned number) {
 
 static enum err deliver(struct fixture *f, unsigned number) {
     uint8_t id[DELIVERY_ID_SIZE] = {(uint8_t)number, (uint8_t)(number >> 8)};
-    struct deliver_commit_args args = {.id = view_of(id, sizeof(id)), .recipient = VIEW("b@example.org"), .body = make_mail(f->arena, number)};
+    struct deliver_commit_args args = {
+        .id = view_of(id, sizeof(id)), .recipient = VIEW("b@example.org"), .body = make_mail(f->arena, number)};
     struct deliver_commit_result result;
     return account_do_deliver_commit(f->account, &args, NULL, f->arena, &result);
 }
@@ -55,7 +58,8 @@ static void one_fsync_a_delivery(struct fixture *f) {
     assert_int_equal(after.syncs - before.syncs, 200);
     assert_int_equal(after.commits - before.commits, 200);
     /* Nothing is synced that is not counted; there were checkpoints, small and few. */
-    assert_int_equal(after.disk - before.disk, after.syncs - before.syncs + after.checkpoint_syncs - before.checkpoint_syncs);
+    assert_int_equal(after.disk - before.disk,
+                     after.syncs - before.syncs + after.checkpoint_syncs - before.checkpoint_syncs);
     assert_true(after.checkpoint_syncs - before.checkpoint_syncs >= 3);
     assert_true(after.checkpoint_syncs - before.checkpoint_syncs <= 100);
 }
@@ -132,7 +136,8 @@ static void create_one(void *arg) {
         waitq_wake_all(c->done);
 }
 
-static void start_creators(struct fixture *f, struct creator *c, size_t n, unsigned *left, struct waitq *done, struct co **cos) {
+static void start_creators(struct fixture *f, struct creator *c, size_t n, unsigned *left, struct waitq *done,
+                           struct co **cos) {
     *left = (unsigned)n;
     for (size_t i = 0; i < n; i++) {
         c[i].f = f;
@@ -143,7 +148,11 @@ static void start_creators(struct fixture *f, struct creator *c, size_t n, unsig
 }
 
 static void bad_member_is_alone(struct fixture *f) {
-    struct creator c[] = {{.name = VIEW("one")}, {.name = VIEW("INBOX")}, {.name = VIEW("two")}, {.name = VIEW("a//b")}, {.name = VIEW("three")}};
+    struct creator c[] = {{.name = VIEW("one")},
+                          {.name = VIEW("INBOX")},
+                          {.name = VIEW("two")},
+                          {.name = VIEW("a//b")},
+                          {.name = VIEW("three")}};
     struct waitq done = {0};
     unsigned left;
     struct counts before = count(f);
@@ -261,8 +270,9 @@ static void watchers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_direct), cmocka_unit_test(one_loop),       cmocka_unit_test(twenty),    cmocka_unit_test(twenty_channel),
-        cmocka_unit_test(bad_member), cmocka_unit_test(failing_commit), cmocka_unit_test(cancelled), cmocka_unit_test(watchers),
+        cmocka_unit_test(one_direct),     cmocka_unit_test(one_loop),   cmocka_unit_test(twenty),
+        cmocka_unit_test(twenty_channel), cmocka_unit_test(bad_member), cmocka_unit_test(failing_commit),
+        cmocka_unit_test(cancelled),      cmocka_unit_test(watchers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

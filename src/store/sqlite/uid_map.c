@@ -7,8 +7,8 @@
 
 #include <stdlib.h>
 
-#define UID_MAPS_MAX 64            /* maps in memory; the one not used for longest goes */
-#define UID_RANGES_LIMIT 4000000   /* of one mailbox */
+#define UID_MAPS_MAX 64          /* maps in memory; the one not used for longest goes */
+#define UID_RANGES_LIMIT 4000000 /* of one mailbox */
 
 static void map_drop(struct sqlite_account *account, uint64_t mailbox) {
     struct uid_map *map = map_remove_u64(account->uid_maps, mailbox);

@@ -25,9 +25,9 @@ struct vfs_file {
     sqlite3_file base;
     struct vfs *vfs;
     struct file *file;
-    bool is_new;         /* its name is not durable yet */
-    bool is_log;         /* the write-ahead log */
-    bool is_new_header;  /* the log's header was written since the last sync */
+    bool is_new;        /* its name is not durable yet */
+    bool is_log;        /* the write-ahead log */
+    bool is_new_header; /* the log's header was written since the last sync */
     bool is_temporary;
 };
 

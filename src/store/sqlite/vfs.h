@@ -18,9 +18,10 @@
 struct vfs;
 
 struct vfs_counters {
-    uint64_t commit_syncs;     /* of the write-ahead log at commits */
-    uint64_t checkpoint_syncs; /* of the database and the log around checkpoints, and of the log's new header after one */
-    uint64_t directory_syncs;  /* when a database or log file is new */
+    uint64_t commit_syncs; /* of the write-ahead log at commits */
+    uint64_t
+        checkpoint_syncs; /* of the database and the log around checkpoints, and of the log's new header after one */
+    uint64_t directory_syncs; /* when a database or log file is new */
 };
 
 /* disk, clock and random are borrowed. */
