@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define IMAP_NEWS_RETRY_US (5 * US_PER_S) /* a store in trouble is asked again, but not at once */
+
 void imap_run_idle(struct imap_session *s, struct imap_job *job) {
     s->idle_tag_n = job->tag.n;
     memcpy(s->idle_tag, job->tag.p, job->tag.n);
@@ -52,9 +54,11 @@ void imap_idle_step(struct imap_session *s) {
     slim(s);
     s->is_waiting = true;
     s->running = "IDLE";
+    int64_t deadline_us = imap_deadline(&s->wire, s->is_failing ? IMAP_NEWS_RETRY_US : s->idle_timeout_us);
     /* News may have come while writing: then no interrupt was sent. */
-    enum err err =
-        s->is_noted ? ERR_AGAIN : imap_wire_read(&s->wire, imap_deadline(&s->wire, s->idle_timeout_us), &line, &kind);
+    enum err err = s->is_noted && !s->is_failing ? ERR_AGAIN : imap_wire_read(&s->wire, deadline_us, &line, &kind);
+    if (err == ERR_TIMEOUT && s->is_failing)
+        err = ERR_AGAIN;
     s->is_waiting = false;
     s->running = "";
     switch (err) {

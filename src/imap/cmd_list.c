@@ -105,7 +105,8 @@ static enum err load_mailboxes(struct imap_session *s, struct names *names) {
         if (names->n > 0)
             args.after_name = names->list[names->n - 1].name;
     } while (result.more && result.mailboxes_n > 0);
-    qsort(names->list, names->n, sizeof(*names->list), by_name);
+    if (names->n > 0)
+        qsort(names->list, names->n, sizeof(*names->list), by_name);
     return ERR_OK;
 }
 
@@ -120,7 +121,8 @@ static enum err load_subscriptions(struct imap_session *s, struct names *names) 
         if (names->n > 0)
             args.after_name = names->list[names->n - 1].name;
     } while (result.more && result.names_n > 0);
-    qsort(names->list, names->n, sizeof(*names->list), by_name);
+    if (names->n > 0)
+        qsort(names->list, names->n, sizeof(*names->list), by_name);
     return ERR_OK;
 }
 

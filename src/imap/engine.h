@@ -8,12 +8,12 @@
 #include "imap/utf7.h"
 #include "imap/wire.h"
 
-#define IMAP_COMMAND_ARENA ((size_t)1024 * 1024)   /* values of one command: a line of 64 KiB and what is made of it */
-#define IMAP_WORK_ARENA ((size_t)4 * 1024 * 1024)  /* one batch of the store's answers */
+#define IMAP_COMMAND_ARENA ((size_t)1024 * 1024)  /* values of one command: a line of 64 KiB and what is made of it */
+#define IMAP_WORK_ARENA ((size_t)4 * 1024 * 1024) /* one batch of the store's answers */
 #define IMAP_CHUNK_ARENA ((size_t)ACCOUNT_READ_MAX * 2) /* one piece of a blob */
-#define IMAP_LIST_ARENA ((size_t)16 * 1024 * 1024) /* all names of ACCOUNT_MAILBOXES_MAX mailboxes */
-#define IMAP_LOAD_MAX ((size_t)64 * 1024 * 1024)   /* a message that must be parsed to find a part of it */
-#define IMAP_OWN_MAX ((size_t)ACCOUNT_BATCH_MAX * 4) /* own changes remembered until they come back as news */
+#define IMAP_LIST_ARENA ((size_t)16 * 1024 * 1024)      /* all names of ACCOUNT_MAILBOXES_MAX mailboxes */
+#define IMAP_LOAD_MAX ((size_t)64 * 1024 * 1024)        /* a message that must be parsed to find a part of it */
+#define IMAP_OWN_MAX ((size_t)ACCOUNT_BATCH_MAX * 4)    /* own changes remembered until they come back as news */
 
 /* A change that this session made and has told: not news when the store reports it. */
 struct imap_own {
@@ -54,6 +54,7 @@ struct imap_session {
 
     struct account_watcher watcher;
     bool is_noted;   /* the store has news for us */
+    bool is_failing; /* it could not tell them */
     bool is_waiting; /* reading while IDLE: news interrupt */
 
     struct imap_selected sel;

@@ -247,8 +247,11 @@ static enum err claim_recent(struct imap_session *s) {
 
 void imap_tell_news(struct imap_session *s, bool may_expunge) {
     struct imap_selected *sel = &s->sel;
-    if (sel->id == 0 || s->is_over)
+    if (sel->id == 0 || s->is_over) {
+        s->is_noted = false;
         return;
+    }
+    s->is_failing = false;
     uint32_t uidnext = sel->uidnext;
     enum err err = ERR_OK;
     if (s->is_noted) {
@@ -279,6 +282,6 @@ void imap_tell_news(struct imap_session *s, bool may_expunge) {
         return;
     }
     /* The store is in trouble: what was not told is asked for again with the next command. */
-    s->is_noted = true;
+    s->is_noted = s->is_failing = true;
     imap_note(s, "news_failed", VIEW_NONE, err);
 }

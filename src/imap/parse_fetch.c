@@ -24,12 +24,18 @@ static const struct {
     {VIEW_INIT("RFC822.TEXT"), SECTION_TEXT, false},
 };
 
+/* Room for 1, 2, 4 ... of them: most commands name few. *out is valid until the next one is added. */
 static enum err add(struct imap_parser *p, struct imap_fetch_atts *atts, struct imap_fetch_att **out) {
-    if (atts->list == NULL)
-        atts->list = ARENA_ARRAY(p->arena, IMAP_FETCH_ATTS_MAX, struct imap_fetch_att);
-    if (atts->list == NULL || atts->n >= IMAP_FETCH_ATTS_MAX)
+    if (atts->n >= IMAP_FETCH_ATTS_MAX)
         return imap_wrong(p, ERR_LIMIT, "too many attributes");
+    if ((atts->n & (atts->n - 1)) == 0) {
+        struct imap_fetch_att *list = arena_grow(p->arena, atts->list, atts->n, MAX(atts->n * 2, 1), sizeof(*list));
+        if (list == NULL)
+            return imap_wrong(p, ERR_LIMIT, "the command is too large");
+        atts->list = list;
+    }
     *out = &atts->list[atts->n++];
+    **out = (struct imap_fetch_att){0};
     return ERR_OK;
 }
 

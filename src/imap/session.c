@@ -17,8 +17,9 @@ static void on_changed(struct account_watcher *watcher, uint64_t mailbox, uint64
 static enum imap_literal_action on_literal(void *ctx, struct view so_far, uint64_t size) {
     struct imap_session *s = ctx;
     (void)size;
-    arena_clear(s->arena);
-    return imap_append_is_message(so_far, s->arena) ? IMAP_LITERAL_STREAM : IMAP_LITERAL_ACCEPT;
+    /* Not the command's arena: what stands behind the message of an APPEND is looked at while it runs. */
+    arena_clear(s->chunk);
+    return imap_append_is_message(so_far, s->chunk) ? IMAP_LITERAL_STREAM : IMAP_LITERAL_ACCEPT;
 }
 
 enum err imap_session_create(const struct imap_session_params *params, struct view unread, struct imap_session **out) {
