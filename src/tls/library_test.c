@@ -211,7 +211,8 @@ static void test_idle_memory(void **state) {
         size_t theirs = before - held;
         print_message("TLS 1.%d: %zu octets of OpenSSL and %zu of ours a connection that idles\n",
                       versions[v] - TLS1_VERSION, theirs / IDLERS, ours / IDLERS);
-        assert_true(theirs / IDLERS > 1000 && theirs / IDLERS < (size_t)24 * 1024);
+        /* OpenSSL 3.0 holds 14 KB; 3.5, which keeps a hybrid key share, 27 KB */
+        assert_true(theirs / IDLERS > 1000 && theirs / IDLERS < (size_t)40 * 1024);
         assert_true(ours / IDLERS < (size_t)1024);
         stream_free(sides[0][1].tls);
         loop_run(w.loop);
