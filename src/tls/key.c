@@ -55,20 +55,20 @@ void tls_key_free(struct tls_key *key) {
 
 /* RFC8446-4.2.3 */
 static const struct scheme {
-    uint16_t code;
     const char *type;
     const char *digest;
     int padding;
+    uint16_t code;
 } schemes[] = {
-    {0x0403, "EC", "SHA256", 0},
-    {0x0503, "EC", "SHA384", 0},
-    {0x0603, "EC", "SHA512", 0},
-    {0x0401, "RSA", "SHA256", RSA_PKCS1_PADDING},
-    {0x0501, "RSA", "SHA384", RSA_PKCS1_PADDING},
-    {0x0601, "RSA", "SHA512", RSA_PKCS1_PADDING},
-    {0x0804, "RSA", "SHA256", RSA_PKCS1_PSS_PADDING},
-    {0x0805, "RSA", "SHA384", RSA_PKCS1_PSS_PADDING},
-    {0x0806, "RSA", "SHA512", RSA_PKCS1_PSS_PADDING},
+    {"EC", "SHA256", 0, 0x0403},
+    {"EC", "SHA384", 0, 0x0503},
+    {"EC", "SHA512", 0, 0x0603},
+    {"RSA", "SHA256", RSA_PKCS1_PADDING, 0x0401},
+    {"RSA", "SHA384", RSA_PKCS1_PADDING, 0x0501},
+    {"RSA", "SHA512", RSA_PKCS1_PADDING, 0x0601},
+    {"RSA", "SHA256", RSA_PKCS1_PSS_PADDING, 0x0804},
+    {"RSA", "SHA384", RSA_PKCS1_PSS_PADDING, 0x0805},
+    {"RSA", "SHA512", RSA_PKCS1_PSS_PADDING, 0x0806},
 };
 
 static enum err sign(EVP_MD_CTX *md, const struct scheme *scheme, EVP_PKEY *pkey, struct view tbs, struct buf *out) {
@@ -91,18 +91,18 @@ static enum err sign(EVP_MD_CTX *md, const struct scheme *scheme, EVP_PKEY *pkey
     return ERR_OK;
 }
 
-enum err tls_key_sign(struct tls_key *key, uint16_t code, struct view tbs, struct buf *out) {
-    const struct scheme *scheme = NULL;
+enum err tls_key_sign(struct tls_key *key, uint16_t scheme, struct view tbs, struct buf *out) {
+    const struct scheme *found = NULL;
     for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
-        if (schemes[i].code == code && EVP_PKEY_is_a(key->pkey, schemes[i].type))
-            scheme = &schemes[i];
-    if (scheme == NULL)
+        if (schemes[i].code == scheme && EVP_PKEY_is_a(key->pkey, schemes[i].type))
+            found = &schemes[i];
+    if (found == NULL)
         return ERR_SYNTAX;
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     if (md == NULL)
         return ERR_NO_MEMORY;
     ERR_clear_error();
-    enum err err = sign(md, scheme, key->pkey, tbs, out);
+    enum err err = sign(md, found, key->pkey, tbs, out);
     EVP_MD_CTX_free(md);
     ERR_clear_error();
     return err;
@@ -123,7 +123,10 @@ static enum err take_bio(BIO *bio, struct buf *out) {
 /* Between two candidates for a prime: others get their turn. OpenSSL has no lock and no error queued here. */
 static int key_progress(EVP_PKEY_CTX *ctx) {
     (void)ctx;
-    return co_current() == NULL || co_breathe() == ERR_OK;
+    ERR_clear_error();
+    enum err err = co_breathe();
+    ERR_clear_error();
+    return err == ERR_OK;
 }
 
 static EVP_PKEY *make_rsa_key(void) {
@@ -149,7 +152,7 @@ enum err tls_make_key(struct view algorithm, struct buf *der) {
     PKCS8_PRIV_KEY_INFO *info = pkey != NULL ? EVP_PKEY2PKCS8(pkey) : NULL;
     uint8_t *p = NULL;
     int n = info != NULL ? i2d_PKCS8_PRIV_KEY_INFO(info, &p) : 0;
-    enum err err = ERR_NO_MEMORY;
+    enum err err = pkey == NULL && co_current() != NULL && co_is_canceled(co_current()) ? ERR_CANCELED : ERR_NO_MEMORY;
     if (n > 0) {
         buf_put(der, view_of(p, (size_t)n));
         err = buf_err(der);

@@ -272,6 +272,54 @@ static void test_keys(void **state) {
     buf_fini(&out);
 }
 
+struct making {
+    struct buf der;
+    enum err err;
+    bool is_done;
+    size_t turns; /* of another coroutine meanwhile */
+};
+
+static void makes(void *arg) {
+    struct making *m = arg;
+    m->err = tls_make_key(VIEW("rsa"), &m->der);
+    m->is_done = true;
+}
+
+static void takes_turns(void *arg) {
+    struct making *m = arg;
+    while (!m->is_done && co_yield () == ERR_OK) {
+        m->turns++;
+        ERR_raise(ERR_LIB_USER, 3);
+    }
+}
+
+/* An RSA key takes long; the loop goes on meanwhile, and need not wait for it. */
+static void test_key_between(void **state) {
+    (void)state;
+    struct virtual_clock clock;
+    struct random_seeded random;
+    virtual_clock_init(&clock, 0);
+    random_seeded_init(&random, 1);
+    struct loop *loop = loop_new_virtual(&clock, &random.random, NULL);
+    for (size_t canceled = 0; canceled < 2; canceled++) {
+        struct making m = {0};
+        struct co *co;
+        buf_init_secret(&m.der, 10000);
+        assert_int_equal(co_spawn(loop, NULL, "makes", makes, &m, &co), ERR_OK);
+        assert_int_equal(co_spawn(loop, NULL, "takes turns", takes_turns, &m, NULL), ERR_OK);
+        if (canceled)
+            co_cancel(co);
+        loop_run(loop);
+        assert_int_equal(m.err, canceled ? ERR_CANCELED : ERR_OK);
+        assert_int_equal(m.der.n > 0, !canceled);
+        if (!canceled)
+            assert_true(m.turns > 0);
+        buf_fini(&m.der);
+    }
+    ERR_clear_error();
+    loop_free(loop);
+}
+
 int main(void) {
     if (CRYPTO_set_mem_functions(count_malloc, count_realloc, count_free) != 1)
         return 1;
@@ -279,6 +327,7 @@ int main(void) {
         cmocka_unit_test(test_no_files),
         cmocka_unit_test(test_idle_memory),
         cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_key_between),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
