@@ -15,6 +15,10 @@
  *   T: seconds       the server waits
  *   = text           the results: one "reply status text" a recipient, or "err name"; then "dot" if the final dot went out
  *
+ * Each script names the section it is about; together they cover RFC5321-3.2, RFC5321-3.8,
+ * RFC5321-4.2.1, RFC5321-4.5.2, RFC5321-4.5.3.2, RFC1870-5, RFC2034-4, RFC2920-3.1, RFC3207-4.2 and
+ * RFC6152-3.
+ *
  * Escapes in S, C, prefix and body: \r \n \0 \\ \xNN, and {text*N} is text N times.
  */
 #include "base/reader.h"

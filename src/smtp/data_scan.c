@@ -1,6 +1,8 @@
 /* The scanner of DATA's text. */
 #include "smtp/data_scan.h"
 
+#include <string.h>
+
 enum state {
     LINE_START, /* at the beginning, or after CRLF */
     DOT,        /* a dot was the first octet of the line; it is not text */
@@ -32,13 +34,28 @@ static uint8_t text(struct data_scan *scan, uint8_t c) {
     return TEXT;
 }
 
-/* The run of ordinary octets at the front of v. */
+#define EACH_OCTET(octet) (UINT64_C(0x0101010101010101) * (octet))
+
+/* Not 0 if one of the eight octets is 0. */
+static uint64_t has_zero(uint64_t octets) {
+    return (octets - EACH_OCTET(1)) & ~octets & EACH_OCTET(0x80);
+}
+
+/* The run of ordinary octets at the front of v: eight at a time, since nearly every octet of a message is one. */
 static size_t plain_run(struct data_scan *scan, struct view v) {
     size_t n = 0;
-    uint8_t all = 0;
+    uint64_t all = 0;
+    while (v.n - n >= sizeof(uint64_t)) {
+        uint64_t octets;
+        memcpy(&octets, v.p + n, sizeof(octets));
+        if (has_zero(octets) | has_zero(octets ^ EACH_OCTET('\r')) | has_zero(octets ^ EACH_OCTET('\n')))
+            break;
+        all |= octets;
+        n += sizeof(octets);
+    }
     while (n < v.n && !is_special(v.p[n]))
         all |= v.p[n++];
-    scan->has_eightbit |= all >= 0x80;
+    scan->has_eightbit |= (all & EACH_OCTET(0x80)) != 0;
     scan->line += n;
     return n;
 }

@@ -15,6 +15,11 @@
  *   C: (stop)        the role wants to end
  *   = text           what the role saw, in order; when a script has one such line, all are given
  *
+ * Each script names the section it is about; together they cover RFC5321-3.3,
+ * RFC5321-3.8, RFC5321-4.1.1.1 to RFC5321-4.1.1.11, RFC5321-4.1.4, RFC5321-4.5.2, RFC5321-4.5.3,
+ * RFC1870-6.1, RFC1870-6.3, RFC2033-4.2, RFC2034-4, RFC2920-3.1, RFC3207-4.2, RFC4616-2,
+ * RFC4954-4, RFC4954-5, RFC4954-6, RFC6152-3 and RFC6409-4.3.
+ *
  * Escapes in C and S lines: \r \n \0 \\ \xNN, and {text*N} is text N times.
  */
 #include "base/reader.h"

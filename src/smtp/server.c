@@ -158,6 +158,16 @@ static bool is_clean(struct view line) {
     return true;
 }
 
+/* A browser or server that was tricked into sending a form here: its body must not be read as commands. */
+static bool is_http(struct view name) {
+    static const struct view methods[] = {VIEW_INIT("GET"),  VIEW_INIT("POST"),    VIEW_INIT("PUT"),
+                                          VIEW_INIT("HEAD"), VIEW_INIT("CONNECT"), VIEW_INIT("OPTIONS")};
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+        if (view_eq_nocase(methods[i], name))
+            return true;
+    return false;
+}
+
 static void mistake(struct smtp_session *s, struct view line) {
     s->errors++;
     session_event(s, "smtp.command.bad", line);
@@ -186,6 +196,11 @@ static enum err run_line(struct smtp_session *s, struct view line) {
         return ERR_OK;
     }
     const struct smtp_verb *verb = find_verb(s, name);
+    if (verb == NULL && is_http(name)) {
+        session_event(s, "smtp.command.bad", name);
+        REPLY(s, 421, "4.7.0", "This is not HTTP");
+        return ERR_OK;
+    }
     if (verb == NULL) {
         /* RFC5321-4.2.4: 500 for what is not known. */
         REPLY(s, 500, "5.5.1", "Command not recognized");
