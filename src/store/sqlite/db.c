@@ -300,9 +300,13 @@ static enum err migrate(struct db *db, const struct db_schema *schema, int64_t v
  */
 static enum err configure(struct db *db) {
     /* Exclusive before anything reads the file: without it a log would ask for shared memory. */
-    TRY(exec(db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA page_size=2048; PRAGMA auto_vacuum=INCREMENTAL;"
-                 "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-2048; PRAGMA secure_delete=FAST;"
-                 "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON"));
+    TRY(exec(db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1024;"
+                 "PRAGMA secure_delete=FAST; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON"));
+    /* Not in one that is made already: there it would be a write, and with it two fsyncs, at every opening. */
+    int64_t tables;
+    TRY(pragma_get(db, "SELECT count(*) FROM sqlite_schema", &tables));
+    if (tables == 0)
+        TRY(exec(db, "PRAGMA page_size=2048; PRAGMA auto_vacuum=INCREMENTAL"));
     TRY(exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;"
                  "PRAGMA journal_size_limit=4194304"));
     int64_t synchronous;
@@ -391,6 +395,10 @@ enum err db_shrink(struct db *db, bool *more) {
         TRY(db_next(db, stmt, &is_row)); /* a row a page */
     *more = spare - FREE_PAGES_STEP > FREE_PAGES_KEPT;
     return ERR_OK;
+}
+
+void db_release_memory(struct db *db) {
+    (void)sqlite3_db_release_memory(db->handle);
 }
 
 /* ---- checking ---- */

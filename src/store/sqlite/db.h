@@ -87,6 +87,8 @@ bool db_needs_checkpoint(const struct db *db, int least_pages);
 #define DB_CHECKPOINT_PAGES 1024
 /* In a transaction: gives a few free pages at the end of the file back when a quarter of it is free. */
 enum err db_shrink(struct db *db, bool *more) MUST_CHECK;
+/* Gives cached pages back to the system, for a time of rest. */
+void db_release_memory(struct db *db);
 /* Problems of pages and foreign keys; one line each. */
 enum err db_verify(struct db *db, struct buf *problems, unsigned *n) MUST_CHECK;
 

@@ -104,6 +104,34 @@ static void power_cut_in_migration(void **state) {
     }
 }
 
+/* The settings that a new database gets, and that opening it again costs no sync. */
+static void settings(void **state) {
+    (void)state;
+    static const struct {
+        const char *sql;
+        int64_t want;
+    } want[] = {{"PRAGMA page_size", 2048},
+                {"PRAGMA auto_vacuum", 2},
+                {"PRAGMA synchronous", 2},
+                {"PRAGMA wal_autocheckpoint", 0}};
+    struct setup s = {.disk = disk_sim_new()};
+    struct db *db;
+    int64_t value;
+    virtual_clock_init(&s.clock, TEST_WALL_US);
+    random_seeded_init(&s.random, 1);
+    assert_int_equal(open_db(&s, &version_0, &db), ERR_OK);
+    db_close(db);
+    uint64_t before = disk_sim_syncs(s.disk);
+    assert_int_equal(open_db(&s, &version_0, &db), ERR_OK);
+    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+        assert_int_equal(db_get(db, &value, want[i].sql, ""), ERR_OK);
+        assert_int_equal(value, want[i].want);
+    }
+    db_close(db);
+    assert_int_equal(disk_sim_syncs(s.disk), before);
+    disk_free(s.disk);
+}
+
 static void damage_is_refused(void **state) {
     (void)state;
     struct fixture f;
@@ -119,7 +147,7 @@ static void damage_is_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(migrates), cmocka_unit_test(power_cut_in_migration),
-                                       cmocka_unit_test(damage_is_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(settings), cmocka_unit_test(migrates),
+                                       cmocka_unit_test(power_cut_in_migration), cmocka_unit_test(damage_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

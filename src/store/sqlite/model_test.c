@@ -352,6 +352,127 @@ static void many_steps(struct fixture *f) {
     run(f, 1500, 100);
 }
 
+/* ---- several at once ---- */
+
+/* Workers on coroutines of their own do as they like with the same mailboxes while followers keep up by changes alone: at the
+ * end every follower sees what is there. */
+#define WORKERS 5
+#define WORKER_STEPS 60
+
+struct crowd {
+    struct fixture *f;
+    uint64_t boxes[2];
+    unsigned left;
+    struct waitq done;
+};
+struct worker {
+    struct crowd *crowd;
+    struct random_seeded random;
+};
+
+static enum err work_once(struct worker *w) {
+    struct fixture *f = w->crowd->f;
+    struct arena *arena = arena_new("worker", 1 << 22);
+    uint64_t from = w->crowd->boxes[random_below(&w->random.random, 2)],
+             to = w->crowd->boxes[random_below(&w->random.random, 2)];
+    uint32_t first = 1 + (uint32_t)random_below(&w->random.random, 60);
+    struct uid_range range = {first, first + (uint32_t)random_below(&w->random.random, 6)};
+    enum err err = ERR_OK;
+    switch (random_below(&w->random.random, 6)) {
+    case 0: {
+        struct message_store_args args = {.mailbox = from,
+                                          .ranges = &range,
+                                          .ranges_n = 1,
+                                          .mode = (uint8_t)random_below(&w->random.random, 3),
+                                          .flags = (uint32_t)random_below(&w->random.random, 32)};
+        struct message_store_result result;
+        err = account_do_message_store(f->account, &args, NULL, arena, &result);
+        break;
+    }
+    case 1: {
+        struct message_copy_args args = {.mailbox = from,
+                                         .ranges = &range,
+                                         .ranges_n = 1,
+                                         .target = to,
+                                         .move = random_below(&w->random.random, 2) == 0};
+        struct message_copy_result result;
+        err = account_do_message_copy(f->account, &args, NULL, arena, &result);
+        break;
+    }
+    case 2: {
+        struct message_expunge_args args = {
+            .mailbox = from, .ranges = &range, .ranges_n = 1, .any = random_below(&w->random.random, 3) == 0};
+        struct message_expunge_result result;
+        err = account_do_message_expunge(f->account, &args, NULL, arena, &result);
+        break;
+    }
+    default: {
+        struct message_append_args args = {.mailbox = from,
+                                           .flags = (uint32_t)random_below(&w->random.random, 32),
+                                           .body = VIEW("Subject: x\r\n\r\nbody")};
+        struct message_append_result result;
+        err = account_do_message_append(f->account, &args, NULL, arena, &result);
+    }
+    }
+    arena_free(arena);
+    return err;
+}
+
+static void worker(void *arg) {
+    struct worker *w = arg;
+    for (unsigned i = 0; i < WORKER_STEPS; i++)
+        assert_int_equal(work_once(w), ERR_OK);
+    if (--w->crowd->left == 0)
+        waitq_wake_all(&w->crowd->done);
+}
+
+static void read_all(struct fixture *f, struct model_box *box) {
+    struct message_fetch_args args = {.mailbox = box->id, .items = ITEM_FLAGS};
+    struct message_fetch_result result;
+    box->n = 0;
+    do {
+        assert_int_equal(account_do_message_fetch(f->account, &args, NULL, f->arena, &result), ERR_OK);
+        for (uint32_t i = 0; i < result.messages_n; i++)
+            box->messages[box->n++] = (struct model_message){result.messages[i].uid, item_flags(&result.messages[i])};
+        args.from_uid = result.next_uid;
+    } while (args.from_uid != 0);
+}
+
+static void several_at_once(struct fixture *f) {
+    static struct model m;
+    static struct worker workers[WORKERS];
+    struct crowd crowd = {
+        .f = f, .boxes = {mailbox_id(f, VIEW("INBOX")), mailbox_id(f, VIEW("Archive"))}, .left = WORKERS};
+    m = (struct model){.f = f};
+    for (unsigned i = 0; i < 2; i++)
+        m.boxes[i] = (struct model_box){.is_there = true, .id = crowd.boxes[i]};
+    for (unsigned i = 0; i < WORKERS; i++) {
+        workers[i].crowd = &crowd;
+        random_seeded_init(&workers[i].random, 40 + i);
+        assert_int_equal(co_spawn(f->loop, NULL, "worker", worker, &workers[i], NULL), ERR_OK);
+    }
+    while (crowd.left > 0) {
+        enum err err = waitq_wait(&crowd.done, loop_now_us(f->loop) + 1);
+        assert_true(err == ERR_OK || err == ERR_TIMEOUT);
+        /* Both pictures of one moment: in process no one else runs between two reads. */
+        for (unsigned i = 0; i < 2 && f->way == WAY_LOOP; i++) {
+            read_all(f, &m.boxes[i]);
+            follow_changes(&m, &m.boxes[i]);
+        }
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        read_all(f, &m.boxes[i]);
+        follow_changes(&m, &m.boxes[i]);
+        assert_true(m.boxes[i].n > 0);
+    }
+}
+
+static void at_once(void **state) {
+    (void)state;
+    fixture_run(WAY_LOOP, several_at_once);
+    fixture_run(WAY_CHANNEL, several_at_once);
+}
+
 static void direct(void **state) {
     (void)state;
     fixture_run(WAY_DIRECT, many_steps);
@@ -368,6 +489,6 @@ static void through_channel(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(direct), cmocka_unit_test(in_loop),
-                                       cmocka_unit_test(through_channel)};
+                                       cmocka_unit_test(through_channel), cmocka_unit_test(at_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
