@@ -236,7 +236,8 @@ static enum err fd_disk_open(struct disk *disk, const char *path, unsigned how, 
         flags = O_CLOEXEC | O_TMPFILE | O_RDWR;
     else
         flags |= how & DISK_WRITE ? O_RDWR : O_RDONLY;
-    flags |= how & DISK_CREATE ? O_CREAT : 0;
+    /* A nameless file is always made; the system refuses both flags together. */
+    flags |= (how & (DISK_CREATE | DISK_TEMPORARY)) == DISK_CREATE ? O_CREAT : 0;
     flags |= how & DISK_EXCLUSIVE ? O_EXCL : 0;
     flags |= how & DISK_TRUNCATE ? O_TRUNC : 0;
     int fd = openat(from->fd, path, flags, 0600);

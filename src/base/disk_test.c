@@ -218,7 +218,7 @@ static void nameless_files(void **state) {
     struct disk *disk = ((struct fixture *)*state)->disk;
     struct file *file, *again;
     struct buf names;
-    OK(disk_open(disk, ".", DISK_WRITE | DISK_TEMPORARY, &file));
+    OK(disk_open(disk, ".", DISK_WRITE | DISK_TEMPORARY | DISK_CREATE, &file));
     OK(file_write(file, VIEW("spool"), 0));
     buf_init(&names, 100);
     OK(disk_list(disk, ".", collect, &names));
