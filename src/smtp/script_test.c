@@ -526,8 +526,8 @@ static void test_script(void **state) {
     fclose(f);
     for (int saving = 0; saving < 2; saving++) {
         size_t saves = play(name, buf_view(&text), SPLIT_WHOLE, 0, saving);
-        /* Scripts with two commands outside a transaction are the rule. */
-        assert_true(saving ? saves > 0 || view_find(buf_view(&text), VIEW("C: EHLO")) < 0 : saves == 0);
+        /* Where a command succeeded there was a boundary to save at. */
+        assert_true(saving ? saves > 0 || view_find(buf_view(&text), VIEW("S: 250")) < 0 : saves == 0);
         (void)play(name, buf_view(&text), SPLIT_BYTES, 0, saving);
         for (uint64_t seed = 1; seed <= RANDOM_RUNS; seed++)
             (void)play(name, buf_view(&text), SPLIT_RANDOM, seed, saving);
