@@ -44,7 +44,9 @@ static enum err peer_lookup(struct dns_client *client, struct view name, uint16_
     enum err err = role_peer_call(&dns->courier->resolver, &message_dns_lookup, &question, NULL, 0, deadline_us, arena, out, NULL);
     if (err == ERR_AGAIN) /* the resolver was started anew: a question may be repeated */
         err = role_peer_call(&dns->courier->resolver, &message_dns_lookup, &question, NULL, 0, deadline_us, arena, out, NULL);
-    if (err == ERR_OK || err == ERR_SYNTAX || err == ERR_CANCELED || err == ERR_NO_MEMORY)
+    if (co_is_canceled(co_current()))
+        return ERR_CANCELED;
+    if (err == ERR_OK || err == ERR_SYNTAX)
         return err;
     *out = (struct dns_answer){.status = DNS_TEMPORARY};
     return ERR_OK;

@@ -271,8 +271,8 @@ static bool is_late(const struct job *job, size_t i, int64_t now_us) {
 
 static enum err make_reports(struct job *job, struct settling *s, int64_t now_us) {
     enum err err = report(job, has_failed, now_us, false, &s->failed);
-    if (err == ERR_CANCELED)
-        return err;
+    if (co_is_canceled(co_current()))
+        return ERR_CANCELED;
     if (err != ERR_OK) {
         /* A failure is not final before its report is: the recipient waits and is tried again. */
         log_event(&job->log, LOG_WARN, "queue.report", LF_ERR(err));
@@ -287,7 +287,7 @@ static enum err make_reports(struct job *job, struct settling *s, int64_t now_us
     for (size_t i = 0; err == ERR_OK && i < job->n; i++)
         if (is_late(job, i, now_us))
             job->rows[i].notify |= QUEUE_NOTIFIED_DELAY;
-    return err == ERR_CANCELED ? err : ERR_OK; /* a delay can be told the next time */
+    return co_is_canceled(co_current()) ? ERR_CANCELED : ERR_OK; /* a delay can be told the next time */
 }
 
 static void schedule_report(struct queue *queue, const struct queue_report *made) {
@@ -306,7 +306,7 @@ static void settle(struct job *job) {
         enum err err = queue_commit(job->queue, run_settle, &s);
         if (err == ERR_OK)
             break;
-        if (err == ERR_CANCELED)
+        if (co_is_canceled(co_current()))
             return;
         log_event(&job->log, LOG_ERROR, "queue.settle", LF_ERR(err));
         if (co_sleep(SETTLE_PACE_US) != ERR_OK)

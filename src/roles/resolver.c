@@ -20,12 +20,13 @@
 
 #define LOOKUPS_MAX 2000                /* at once; more are told to come again */
 #define LOOKUP_US (15 * US_PER_S)       /* the longest anybody waits; the library goes on and caches what comes */
-#define LOOKUP_MARGIN_US (1 * US_PER_S) /* before the asker's own deadline: a reply must still travel */
+#define LOOKUP_MARGIN 4 /* one part of the asker's own time: a reply must still travel */
 #define PEERS_MAX 256
 #define WHY_MAX 500
 /* What fits beside the rest of a reply packet: 128 KiB less room for the frame. */
 #define ANSWER_MAX (100 * 1024)
 #define CLASS_IN 1
+#define UNUSED_ZONE "unused.veredus.invalid."
 
 /* The root zone's keys, as published with RFC 7958: KSK-2017 and KSK-2024. */
 static const char *const root_anchors[] = {
@@ -179,7 +180,8 @@ static enum err handle_lookup(void *ctx, struct call *call, void *reply, struct 
         temporary(reply, question->name);
         return ERR_OK;
     }
-    int64_t deadline_us = MIN(loop_now_us(loop) + LOOKUP_US, call->deadline_us - LOOKUP_MARGIN_US);
+    int64_t now_us = loop_now_us(loop), asked_us = MAX(call->deadline_us - now_us, (int64_t)0);
+    int64_t deadline_us = now_us + MIN(LOOKUP_US, asked_us - asked_us / LOOKUP_MARGIN);
     lookup->waiting = co_current();
     while (!lookup->is_done && err == ERR_OK)
         err = co_suspend(deadline_us);
@@ -300,11 +302,21 @@ static void set_up(void *arg) {
     setup->err = set_all(setup->ctx, plain_settings, ARRAY_LEN(plain_settings), setup->why);
     if (setup->err == ERR_OK)
         setup->err = set_anchors(setup->ctx, config, setup->why);
-    if (setup->err != ERR_OK || config->dns.family == 0)
+    if (setup->err == ERR_OK && config->dns.family != 0)
+        setup->err = set_forward(setup->ctx, &config->dns, setup->why);
+    if (setup->err != ERR_OK)
         return;
-    setup->err = set_forward(setup->ctx, &config->dns, setup->why);
-    for (size_t i = 0; setup->err == ERR_OK && i < ARRAY_LEN(own_zones); i++)
-        (void)ub_ctx_zone_remove(setup->ctx, own_zones[i]); /* also makes the settings final */
+    /* Removing a zone also makes the settings final: the first one says whether the library took them. */
+    size_t n = config->dns.family != 0 ? ARRAY_LEN(own_zones) : 1;
+    for (size_t i = 0; i < n; i++) {
+        int failed = ub_ctx_zone_remove(setup->ctx, config->dns.family != 0 ? own_zones[i] : UNUSED_ZONE);
+        if (failed) {
+            buf_printf(setup->why, "libunbound: %s%s", ub_strerror(failed),
+                       config->trust_anchor.n ? "; is the trust anchor a file of DS or DNSKEY records?" : "");
+            setup->err = ERR_PERMANENT;
+            return;
+        }
+    }
 }
 
 /* ---- life ---- */
