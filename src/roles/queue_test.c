@@ -241,7 +241,7 @@ static void scenario_schedule_restarts(struct stage *stage) {
         world_kill(w, i % 2 == 0);
         world_wake(w);
     }
-    assert_true(w->attempts_n >= 8 && w->attempts_n <= 12);
+    assert_true(w->attempts_n >= 10 && w->attempts_n <= 16);
     assert_int_equal(w->deliveries_n, 2);
     assert_true(text_has(&w->deliveries[0], "Action: delayed"));
     assert_true(text_has(&w->deliveries[1], "Action: failed"));

@@ -15,7 +15,7 @@
 #define ATTEMPTS_MAX 500
 #define DELIVERIES_MAX 100
 #define MAILBOXES_MAX 200
-#define LIFE_US (6 * 3600 * US_PER_S)
+#define LIFE_US (24 * 3600 * US_PER_S)
 #define RETRY_US (60 * US_PER_S)
 
 struct seen_attempt {
