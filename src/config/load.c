@@ -14,6 +14,7 @@
 
 #include <confuse.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #define CONFIG_FILE_MAX (1 << 20) /* octets of one file: far more than any real one */
+#define CONFIG_FILES_MAX 32       /* with all that are included */
 
 enum kind { KIND_HOSTNAME, KIND_PATH, KIND_NUMBER, KIND_PORT, KIND_SIZE, KIND_TIME, KIND_BOOL, KIND_ADDRESS, KIND_LEVEL, KIND_LISTENER_PROTOCOL, KIND_LISTENER_ADDRESS, KIND_LISTENER_PROXY };
 
@@ -67,12 +69,20 @@ static const struct option options[] = {
 static const char *const sections[] = {"listener", "tls", "limits", "dns", "queue", "users"};
 #define SECTION_LISTENER 0
 
+/* A file of the configuration: the one that was named, and those it includes. */
+struct config_part {
+    const char *path;
+    dev_t device;
+    ino_t inode;
+};
+
 struct loader;
 struct slot {
     long number; /* first: libconfuse writes here */
     struct loader *loader;
     const struct option *option;
     uint32_t line; /* where it was set last, 0: not */
+    struct view file;
 };
 struct loader {
     struct arena *arena;
@@ -81,16 +91,19 @@ struct loader {
     unsigned failed;
     struct slot slots[ARRAY_LEN(options)];
     struct config_listener draft; /* the listener section being read */
-    bool has_protocol, has_address, proxy;
+    bool has_protocol, has_address;
+    const char *file; /* being read */
+    struct config_part parts[CONFIG_FILES_MAX];
+    size_t parts_n;
 };
 
-__attribute__((format(printf, 4, 5))) static void problem(struct loader *loader, const char *file, int line, const char *format, ...) {
+__attribute__((format(printf, 3, 4))) static void problem(struct loader *loader, int line, const char *format, ...) {
     char text[1000];
     va_list args;
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    buf_printf(loader->problems, "%s:%d: %s\n", file ? file : "?", line, text);
+    buf_printf(loader->problems, "%s:%d: %s\n", loader->file, line, text);
     loader->failed++;
 }
 
@@ -194,15 +207,15 @@ static int parse_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *resu
     char remedy[200];
     *(long *)result = 0;
     if (slot->line)
-        problem(loader, cfg->filename, cfg->line, "%s is set a second time (first in line %u). Keep one of the two.", opt->name, slot->line);
+        problem(loader, cfg->line, "%s is set a second time (first at %.*s:%u). Keep one of the two.", opt->name, VIEW_FMT(slot->file), slot->line);
     slot->line = (uint32_t)cfg->line;
+    slot->file = view_cstr(loader->file);
     const char *what = read_value(loader, slot->option, view_cstr(value), remedy);
     if (what)
-        problem(loader, cfg->filename, cfg->line, "%s: \"%.100s\" %s. %s", opt->name, value, what, remedy);
+        problem(loader, cfg->line, "%s: \"%.100s\" %s. %s", opt->name, value, what, remedy);
     if (slot->option->place >= 0) {
         struct config_place *place = &loader->config->places[slot->option->place];
-        if (arena_view(loader->arena, view_cstr(cfg->filename), &place->file) == ERR_OK)
-            place->line = (uint32_t)cfg->line;
+        *place = (struct config_place){view_cstr(loader->file), (uint32_t)cfg->line};
     }
     return 0;
 }
@@ -223,47 +236,60 @@ static int end_listener(cfg_t *cfg, cfg_opt_t *opt) {
         slot->line = 0;
     }
     loader->draft.line = first;
+    loader->draft.file = view_cstr(loader->file);
     if (!loader->has_protocol)
-        problem(loader, cfg->filename, (int)first, "this listener has no protocol. Add one of smtp, submission, submissions, imap, imaps.");
+        problem(loader, (int)first, "this listener has no protocol. Add one of smtp, submission, submissions, imap, imaps.");
     if (!loader->has_address)
-        problem(loader, cfg->filename, (int)first, "this listener has no address. Add: address = \"0.0.0.0:25\" (with the port it needs).");
+        problem(loader, (int)first, "this listener has no address. Add: address = \"0.0.0.0:25\" (with the port it needs).");
     if (loader->config->listeners_n >= CONFIG_LISTENERS_MAX)
-        problem(loader, cfg->filename, (int)first, "there are more than %d listeners. Remove some.", CONFIG_LISTENERS_MAX);
-    else if (arena_view(loader->arena, view_cstr(cfg->filename), &loader->draft.file) == ERR_OK && loader->has_protocol && loader->has_address)
+        problem(loader, (int)first, "there are more than %d listeners. Remove some.", CONFIG_LISTENERS_MAX);
+    else if (loader->has_protocol && loader->has_address)
         loader->config->listeners[loader->config->listeners_n++] = loader->draft;
     loader->draft = (struct config_listener){.line = 0};
     loader->has_protocol = loader->has_address = false;
     return 0;
 }
 
-static bool is_readable_file(const char *path, const char **why) {
+/* Notes a file to be read. The checks come first, since libconfuse's reader ends the process on what is no file. */
+static bool add_part(struct loader *loader, const char *path, const char **why) {
     struct stat st;
+    *why = NULL;
     if (stat(path, &st) != 0 || access(path, R_OK) != 0)
         *why = strerror(errno);
     else if (!S_ISREG(st.st_mode))
         *why = "it is not a file";
     else if (st.st_size > CONFIG_FILE_MAX)
         *why = "it is larger than any configuration";
-    else
-        return true;
-    return false;
+    else if (loader->parts_n >= CONFIG_FILES_MAX)
+        *why = "there are too many files";
+    for (size_t i = 0; !*why && i < loader->parts_n; i++)
+        if (loader->parts[i].device == st.st_dev && loader->parts[i].inode == st.st_ino)
+            *why = "it is part of the configuration already";
+    char *copy = *why ? NULL : arena_cstr(loader->arena, view_cstr(path));
+    if (!copy) {
+        *why = *why ? *why : "out of memory";
+        return false;
+    }
+    loader->parts[loader->parts_n++] = (struct config_part){copy, st.st_dev, st.st_ino};
+    return true;
 }
 
-/* include("FILE"): relative to the including file. The checks come first, since libconfuse's reader ends the process on some. */
+/* include("FILE"), relative to the including file. It is read after it: the order of options means nothing. libconfuse's
+ * own includes would leave its reader in the middle of a file after an error. */
 static int include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv) {
+    (void)opt;
     struct loader *loader = loader_of(cfg);
     char path[4096];
     const char *why = "it needs one file name";
     if (argc == 1) {
-        struct view from = view_cstr(cfg->filename);
+        struct view from = view_cstr(loader->file);
         ssize_t slash = argv[0][0] == '/' ? -1 : view_rfind_byte(from, '/');
         int n = snprintf(path, sizeof(path), "%.*s%s", VIEW_FMT(view_sub(from, 0, (size_t)(slash + 1))), argv[0]);
-        const char *args[] = {path};
         why = "the name is too long";
-        if (n > 0 && (size_t)n < sizeof(path) && is_readable_file(path, &why))
-            return cfg_include(cfg, opt, 1, args);
+        if (n > 0 && (size_t)n < sizeof(path) && add_part(loader, path, &why))
+            return 0;
     }
-    problem(loader, cfg->filename, cfg->line, "cannot include %s: %s. Correct the name, or remove the line.", argc == 1 ? path : "this", why);
+    problem(loader, cfg->line, "cannot include %s: %s. Correct the name, or remove the line.", argc == 1 ? path : "this", why);
     return 0;
 }
 
@@ -286,7 +312,7 @@ static void shape_error(cfg_t *cfg, const char *format, va_list args) {
     } else {
         buf_put_str(&remedy, "Write NAME = VALUE, text in double quotes, sections as NAME { ... }.");
     }
-    problem(loader, cfg->filename, cfg->line, "%s. %.*s", text, VIEW_FMT(buf_view(&remedy)));
+    problem(loader, cfg->line, "%s. %.*s", text, VIEW_FMT(buf_view(&remedy)));
     buf_fini(&remedy);
 }
 
@@ -299,7 +325,6 @@ static size_t fill_options(struct loader *loader, const char *section, cfg_opt_t
     for (size_t i = 0; i < ARRAY_LEN(options); i++) {
         if ((section == NULL) != (options[i].section == NULL) || (section && !view_eq(view_cstr(section), view_cstr(options[i].section))))
             continue;
-        loader->slots[i] = (struct slot){.loader = loader, .option = &options[i]};
         opts[n++] = (cfg_opt_t)CFG_INT_CB(options[i].name, 0, CFGF_NONE, parse_value);
         opts[n - 1].simple_value.number = &loader->slots[i].number;
     }
@@ -307,7 +332,57 @@ static size_t fill_options(struct loader *loader, const char *section, cfg_opt_t
     return n;
 }
 
-static void parse(struct loader *loader, const char *path) {
+static enum err read_file(const char *path, struct buf *out) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : 1;
+    while (got > 0) {
+        uint8_t *room = buf_room(out, 4096);
+        got = room ? read(fd, room, 4096) : -1;
+        if (got > 0)
+            buf_added(out, (size_t)got);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return got < 0 ? ERR_IO : ERR_OK;
+}
+
+/* One past the comment that begins at `at`; a line's newline is not part of it. */
+static size_t comment_end(struct view text, size_t at) {
+    struct view rest = view_skip(text, at);
+    bool block = view_starts(rest, VIEW("/*"));
+    ssize_t found = block ? view_find(view_skip(rest, 2), VIEW("*/")) : view_find_byte(rest, '\n');
+    return found < 0 ? text.n : at + (size_t)found + (block ? 4 : 0);
+}
+
+/* libconfuse counts the lines of comments wrongly (3.3): it gets spaces instead. Comments are #, and // and C's between words. */
+static void blank_comments(struct buf *text) {
+    uint8_t quote = 0;
+    bool between = true; /* no word goes on here */
+    for (size_t i = 0; i < text->n; i++) {
+        uint8_t c = text->p[i], next = i + 1 < text->n ? text->p[i + 1] : 0;
+        if (quote) {
+            if (c == '\\')
+                i++;
+            else if (c == quote)
+                quote = 0;
+            continue;
+        }
+        if (c == '#' || (between && c == '/' && (next == '/' || next == '*'))) {
+            size_t end = comment_end(buf_view(text), i);
+            for (; i < end; i++)
+                if (text->p[i] != '\n')
+                    text->p[i] = ' ';
+            i--;
+            continue;
+        }
+        if (c == '"' || c == '\'')
+            quote = c;
+        between = c <= ' ' || c == '=' || c == '{' || c == '}' || c == '(' || c == ')' || c == ',' || c == '+';
+    }
+}
+
+static void parse_part(struct loader *loader, const char *path) {
+    loader->file = path;
     cfg_opt_t section_opts[ARRAY_LEN(sections)][OPTS_MAX], opts[OPTS_MAX];
     size_t n = fill_options(loader, NULL, opts);
     for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
@@ -321,13 +396,22 @@ static void parse(struct loader *loader, const char *path) {
     opts[n] = (cfg_opt_t)CFG_END();
     cfg_t *cfg = cfg_init(opts, CFGF_NONE);
     if (!cfg) {
-        problem(loader, path, 0, "out of memory.");
+        problem(loader, 0, "out of memory.");
         return;
     }
     (void)cfg_set_error_function(cfg, shape_error);
+    struct buf text;
+    buf_init(&text, CONFIG_FILE_MAX + 8192);
     unsigned before = loader->failed;
-    if (cfg_parse(cfg, path) != CFG_SUCCESS && loader->failed == before)
-        problem(loader, path, cfg->line, "cannot be read. Write NAME = VALUE, text in double quotes, sections as NAME { ... }.");
+    if (read_file(path, &text) != ERR_OK || view_find_byte(buf_view(&text), 0) >= 0) {
+        problem(loader, 1, "this is not text that can be read. Correct the name of the file.");
+    } else {
+        blank_comments(&text);
+        buf_put_byte(&text, 0);
+        if (cfg_parse_buf(cfg, (const char *)text.p) != CFG_SUCCESS && loader->failed == before)
+            problem(loader, cfg->line, "this cannot be read. Write NAME = VALUE, text in double quotes, sections as NAME { ... }.");
+    }
+    buf_fini(&text);
     (void)cfg_free(cfg);
 }
 
@@ -339,20 +423,24 @@ enum err config_load(const char *path, struct arena *arena, struct config *out, 
     config_defaults(config);
     config->hostname = config->data_dir = VIEW_NONE;
     *loader = (struct loader){.arena = arena, .config = config, .problems = problems};
-    TRY(arena_view(arena, view_cstr(path), &config->file));
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        loader->slots[i] = (struct slot){.loader = loader, .option = &options[i]};
     const char *why;
-    if (!is_readable_file(path, &why)) {
+    if (!add_part(loader, path, &why)) {
         buf_printf(problems, "%s:0: cannot read the configuration: %s. Name another with --config FILE, or make one with `veredus quickstart`.\n", path, why);
         return ERR_NOT_FOUND;
     }
-    parse(loader, path);
+    config->file = view_cstr(loader->parts[0].path);
+    for (size_t i = 0; i < loader->parts_n; i++)
+        parse_part(loader, loader->parts[i].path);
+    loader->file = loader->parts[0].path;
     if (!loader->failed) {
         if (!config->hostname.n)
-            problem(loader, path, 1, "there is no hostname. Add: hostname = \"mail.example.org\".");
+            problem(loader, 1, "there is no hostname. Add: hostname = \"mail.example.org\".");
         if (!config->data_dir.n)
-            problem(loader, path, 1, "there is no data_dir. Add: data_dir = \"/var/lib/veredus\".");
+            problem(loader, 1, "there is no data_dir. Add: data_dir = \"/var/lib/veredus\".");
         if (!config->listeners_n)
-            problem(loader, path, 1, "there is no listener. Add: listener { protocol = \"smtp\" address = \"0.0.0.0:25\" }.");
+            problem(loader, 1, "there is no listener. Add: listener { protocol = \"smtp\" address = \"0.0.0.0:25\" }.");
     }
     TRY(buf_err(problems));
     if (loader->failed)
