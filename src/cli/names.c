@@ -6,10 +6,20 @@
 
 #include <idn2.h>
 
+/* RFC5890-2.3.1 LDH, or beyond ASCII. libidn2 would drop some others silently. */
+static bool may_be_domain(struct view text) {
+    for (size_t i = 0; i < text.n; i++)
+        if (!ascii_is_alnum(text.p[i]) && text.p[i] != '-' && text.p[i] != '.' && text.p[i] < 0x80)
+            return false;
+    return true;
+}
+
 enum err names_domain(struct view text, struct arena *arena, struct view *out, struct buf *why) {
     char *name = arena_cstr(arena, text);
     uint8_t *ascii = NULL;
-    int rc = name ? idn2_lookup_u8((const uint8_t *)name, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES) : IDN2_MALLOC;
+    int rc = !name                 ? IDN2_MALLOC
+             : may_be_domain(text) ? idn2_lookup_u8((const uint8_t *)name, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL)
+                                   : IDN2_DISALLOWED;
     struct view found = view_cstr((const char *)ascii), lower = VIEW_NONE;
     if (view_ends(found, VIEW(".")))
         found.n--;
