@@ -180,7 +180,12 @@ static enum imap_auth_outcome on_auth(void *ctx, struct view authzid, struct vie
 
 static enum err on_starttls(void *ctx, struct stream *plain, struct stream **out) {
     struct edge_imap_run *run = ctx;
-    return edge_start_tls(run->c, plain, out);
+    struct stream *secured = NULL;
+    enum err err = edge_start_tls(run->c, plain, &secured);
+    run->c->stream = secured; /* what is handed over or pumped later; the plain one belongs to it, or is gone */
+    if (err == ERR_OK)
+        *out = secured;
+    return err;
 }
 
 /* The mailbox's end of the byte stream: the client's descriptor itself, or one of a pair. */
@@ -256,7 +261,9 @@ static enum err on_start(void *ctx, const struct imap_handover *handover) {
     }
     if (err == ERR_OK) {
         channel_on_close(channel, on_session_closed, s);
-        err = session_offer(run, handover);
+        struct imap_handover offered = *handover;
+        offered.tls = view_cstr(run->c->tls_text); /* STARTTLS came after the greeter was told */
+        err = session_offer(run, &offered);
     }
     if (err != ERR_OK) {
         log_event(&run->c->log, LOG_WARN, "imap.start", LF_ERR(err));
