@@ -1,6 +1,7 @@
 /* Roles as processes: the supervisor's side. */
 #include "roles/process.h"
 
+#include "base/reader.h"
 #include "roles/template.h"
 
 #include <dirent.h>
@@ -40,16 +41,28 @@ struct process_spawner {
 };
 
 /* Ids that no distribution gives out; where the user namespace does not map them, the range for short-lived users. */
-static bool uid_is_mapped(unsigned long uid) {
-    FILE *map = fopen("/proc/self/uid_map", "re");
-    if (!map)
+static bool uid_is_mapped(uint64_t uid) {
+    char text[4096]; /* lines of three numbers: first inside, first outside, count */
+    int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? read(fd, text, sizeof(text)) : -1;
+    if (fd >= 0)
+        (void)close(fd);
+    if (got <= 0)
         return true;
-    bool mapped = false;
-    unsigned long inside, outside, count;
-    while (!mapped && fscanf(map, "%lu %lu %lu", &inside, &outside, &count) == 3)
-        mapped = uid >= inside && uid - inside < count;
-    (void)fclose(map);
-    return mapped;
+    struct view line, rest = view_of(text, (size_t)got);
+    while (rest.n) {
+        (void)view_split(rest, '\n', &line, &rest);
+        struct reader r = reader_of(line);
+        (void)reader_skip_blank(&r);
+        uint64_t inside = reader_u64(&r, UINT32_MAX);
+        (void)reader_skip_blank(&r);
+        (void)reader_u64(&r, UINT32_MAX);
+        (void)reader_skip_blank(&r);
+        uint64_t count = reader_u64(&r, UINT32_MAX);
+        if (reader_err(&r) == ERR_OK && uid >= inside && uid - inside < count)
+            return true;
+    }
+    return false;
 }
 
 #define UID_ROLES 1986000000u
