@@ -147,7 +147,8 @@ static void negative_ttl(struct view packet, const struct section *authority, st
         if (soa->type != DNS_SOA || soa->n < 20)
             continue;
         struct reader r = reader_of(view_sub(packet, soa->at + soa->n - 4, 4));
-        ttl = MIN(soa->ttl, MIN(reader_be32(&r), TTL_MAX));
+        uint32_t minimum = reader_be32(&r);
+        ttl = MIN(soa->ttl, minimum);
         break;
     }
     out->ttl = MIN(out->ttl, ttl);
