@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 /* One role in this process. */
@@ -134,7 +135,8 @@ int process_role_main(int argc, char **argv, const struct title *title) {
     title_set(title, is_template ? VIEW("mailbox template") : view_cstr(role_name(role)));
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGINT, SIG_IGN); /* a terminal's Ctrl-C is for the supervisor, which then asks us */
-    (void)setenv("TZ", "UTC", 1);
+    (void)setenv("TZ", "UTC", 1); /* and read now: certificate dates ask for the zone, when no file can be opened any more */
+    tzset();
     struct buf why;
     buf_init(&why, 1000);
     if (process->def->prepare && process->def->prepare(&process->env, &why) != ERR_OK) {
