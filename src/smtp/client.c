@@ -54,7 +54,7 @@ static struct view status_or_class(struct view status, uint16_t code) {
 }
 
 enum err client_decide_as(struct client *c, size_t recipient, uint16_t code, struct view status, struct view text) {
-    struct smtp_outcome outcome = {.reply = code};
+    struct smtp_outcome outcome = {.reply = code, .is_of_session = !c->in_transaction};
     if (c->outcomes[recipient].reply != 0)
         return ERR_OK;
     TRY(arena_view(c->arena, status_or_class(status, code), &outcome.status));

@@ -12,6 +12,8 @@
 struct smtp_outcome {
     uint16_t reply; /* 2xx, 4xx, 5xx of this recipient */
     struct view status, text;
+    /* It was decided before MAIL, by the greeting or by what the server offers: another host of the domain may take the message. */
+    bool is_of_session;
 };
 struct smtp_client_params {
     struct view hostname; /* for EHLO */

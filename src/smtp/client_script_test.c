@@ -13,7 +13,8 @@
  *   C: (end)         the client leaves
  *   C: (skip) N      N octets come, whatever they are
  *   T: seconds       the server waits
- *   = text           the results: one "reply status text" a recipient, or "err name"; then "dot" if the final dot went out
+ *   = text           the results: one "reply status text" a recipient, with "(session)" when the
+ *                    server refused before MAIL; or "err name"; then "dot" if the final dot went out
  *
  * Each script names the section it is about; together they cover RFC5321-3.2, RFC5321-3.8,
  * RFC5321-4.2.1, RFC5321-4.5.2, RFC5321-4.5.3.2, RFC1870-5, RFC2034-4, RFC2920-3.1, RFC3207-4.2 and
@@ -274,7 +275,7 @@ static void client_body(void *arg) {
         buf_put(&p->results, outcomes[i].status);
         buf_put_byte(&p->results, ' ');
         put_escaped(&p->results, outcomes[i].text);
-        buf_put_byte(&p->results, '\n');
+        buf_put_str(&p->results, outcomes[i].is_of_session ? " (session)\n" : "\n");
     }
     if (p->sent_dot)
         buf_put_str(&p->results, "dot\n");

@@ -161,6 +161,7 @@ enum err client_transaction(struct client *c) {
     struct queue q = {.recipients = ARENA_ARRAY(c->arena, c->envelope->recipients_n, size_t)};
     if (q.recipients == NULL)
         return ERR_NO_MEMORY;
+    c->in_transaction = true;
     TRY(check_addresses(c, &q));
     return c->pending > 0 ? converse(c, &q) : ERR_OK;
 }
