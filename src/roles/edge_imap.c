@@ -317,7 +317,7 @@ void edge_imap(struct edge_connection *c) {
                 ;
         }
         session_wait_return(s);
-        if (!s->returned && s->inner && s->gone)
+        if (!s->returned && !s->released && s->inner && s->gone)
             say_bye(c, s);
         bool returned = s->returned;
         if (returned) {

@@ -128,8 +128,12 @@ static void session_body(void *arg) {
     struct mailbox_session *s = arg;
     enum imap_session_end end = imap_session_run(s->imap);
     log_event(&s->log, LOG_INFO, "session.end", LF_U64("how", end));
-    if (end == IMAP_SESSION_UNAUTHENTICATED)
+    if (end == IMAP_SESSION_UNAUTHENTICATED) {
         session_give_back(s);
+    } else if (s->pumped) { /* an end that was meant: the edge has nothing to apologise for */
+        struct session_release release = {0};
+        (void)!channel_send(s->channel, &message_session_release, &release, NULL, 0);
+    }
     if (s->stream)
         stream_shutdown(s->stream);
     session_free(s);
