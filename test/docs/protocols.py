@@ -23,6 +23,13 @@ STATUSES = ("Yes", "Partial", "Roadmap", "No")
 NEEDS_TEST = ("Yes", "Partial")
 SOURCES = (".c", ".h", ".py", ".sh", ".txt", ".script")
 TEST_FILE = re.compile(r"_(test|fuzz)\.c$")
+# Session scripts, and the test that plays a folder of them.
+SCRIPT_FILE = re.compile(r"^src/\w+/\w*scripts/[^/]+\.txt$")
+SCRIPT_RUNNERS = {
+    "src/smtp/scripts": "smtp_script_test",
+    "src/smtp/client_scripts": "smtp_client_script_test",
+    "src/imap/scripts": "session_imap_script_test",
+}
 # These scan for references, they make none.
 NOT_TESTS = ("test/docs/", "test/lint/", "test/runner/")
 PAGE = "docs/PROTOCOLS.md"
@@ -76,7 +83,7 @@ def scan(root, rfcs):
                 path = os.path.relpath(os.path.join(folder, name), root)
                 if not name.endswith(SOURCES) or path.startswith(NOT_TESTS):
                     continue
-                is_test = path.startswith("test/") or TEST_FILE.search(name)
+                is_test = path.startswith("test/") or TEST_FILE.search(name) or SCRIPT_FILE.search(path)
                 with open(os.path.join(root, path), encoding="utf-8", errors="replace") as f:
                     for number, section in REFERENCE.findall(f.read()):
                         rfc = rfcs.get(number)
@@ -108,6 +115,8 @@ def ran_in(path, passed):
     """Whether the test file belongs to a test that passed."""
     if path.endswith(".py"):
         return path in passed
+    if os.path.dirname(path) in SCRIPT_RUNNERS:
+        return SCRIPT_RUNNERS[os.path.dirname(path)] in passed
     name = os.path.splitext(path)[0].split("/", 1)[1].replace("/", "_")
     return name in passed
 
