@@ -185,7 +185,7 @@ static void make_missing_keys(struct directory *d) {
         for (size_t j = 0; j < keys_n; j++)
             has_rsa = has_rsa || view_eq(keys[j].algorithm, VIEW("rsa"));
         enum err err = has_rsa ? ERR_OK : add_domain_key(d, domains[i].name, VIEW("rsa1"), VIEW("rsa"));
-        if (err != ERR_OK)
+        if (err != ERR_OK && err != ERR_CANCELED && err != ERR_NOT_FOUND) /* the end of the role, or of the domain meanwhile */
             log_event(&d->env->log, LOG_ERROR, "domain.key", LF_VIEW("domain", domains[i].name), LF_ERR(err));
     }
     arena_free(arena);
