@@ -241,13 +241,13 @@ enum err op_uid_map(struct sqlite_account *account, void *call) MUST_CHECK;
 enum err op_mailbox_changes(struct sqlite_account *account, void *call) MUST_CHECK;
 enum err op_message_fetch(struct sqlite_account *account, void *call) MUST_CHECK;
 enum err op_blob_read(struct sqlite_account *account, void *call) MUST_CHECK;
-enum err op_message_store(struct sqlite_account *account, void *call) MUST_CHECK;
 enum err op_message_copy(struct sqlite_account *account, void *call) MUST_CHECK;
 enum err op_message_expunge(struct sqlite_account *account, void *call) MUST_CHECK;
 enum err op_mailbox_check(struct sqlite_account *account, void *id) MUST_CHECK;
 enum err op_deliver_check(struct sqlite_account *account, void *call) MUST_CHECK;
-/* These prepare on the caller's side and take the write turn themselves. */
+/* These prepare on the caller's side, or go on in several steps, and take the write turn themselves. */
 enum err maintain(struct sqlite_account *account, struct op_call *call) MUST_CHECK;
+enum err store_messages(struct sqlite_account *account, struct op_call *call) MUST_CHECK;
 enum err append_message(struct sqlite_account *account, struct op_call *call) MUST_CHECK;
 enum err deliver_commit(struct sqlite_account *account, struct op_call *call) MUST_CHECK;
 

@@ -169,8 +169,14 @@ struct storing {
     struct view keywords;
     size_t octets;
     struct arena *arena; /* of the result */
-    struct arena *work;
+    struct arena *work;  /* of one turn; cleared between two */
+    uint32_t from_uid;   /* where the next turn goes on */
+    bool more;
 };
+
+/* Messages a turn: a STORE over a large mailbox lets others write and the loop breathe between (RFC3501-6.4.6 does not ask
+ * that it be one change). */
+#define STORE_TURN_MAX 250
 
 static enum err store_one(struct sqlite_account *account, struct storing *s, struct message_row *row,
                           bool *is_changed) {
@@ -210,16 +216,20 @@ static enum err store_one(struct sqlite_account *account, struct storing *s, str
     return ERR_OK;
 }
 
-static enum err store_all(struct sqlite_account *account, struct storing *s) {
+static enum err store_turn(struct sqlite_account *account, void *arg) {
+    struct storing *s = arg;
     const struct message_store_args *args = s->args;
     struct uid_range *ranges;
-    uint32_t n;
+    uint32_t n, left = 0;
     struct row_list rows;
     TRY(mailbox_exists(account, args->mailbox));
     TRY(keywords_canonical(account, args->keywords, args->keywords_n, args->mode != STORE_REMOVE, s->work,
                            &s->keywords));
     TRY(ranges_normalize(s->work, args->ranges, args->ranges_n, false, &ranges, &n));
-    TRY(message_rows(account, args->mailbox, ranges, n, false, SIZE_MAX, s->work, &rows));
+    for (uint32_t i = 0; i < n; i++)
+        if (ranges[i].last >= s->from_uid)
+            ranges[left++] = (struct uid_range){MAX(ranges[i].first, s->from_uid), ranges[i].last};
+    TRY(message_rows(account, args->mailbox, ranges, left, false, STORE_TURN_MAX, s->work, &rows));
     uint64_t *emails = ARENA_ARRAY(s->work, rows.n, uint64_t);
     size_t changed = 0;
     if (emails == NULL)
@@ -230,11 +240,13 @@ static enum err store_all(struct sqlite_account *account, struct storing *s) {
         if (is_changed)
             emails[changed++] = rows.rows[i].email;
     }
+    s->more = rows.more;
+    if (rows.more)
+        s->from_uid = rows.rows[rows.n - 1].uid + 1;
     return email_refresh_all(account, emails, changed);
 }
 
-enum err op_message_store(struct sqlite_account *account, void *arg) {
-    struct op_call *call = arg;
+enum err store_messages(struct sqlite_account *account, struct op_call *call) {
     const struct message_store_args *args = call->args;
     struct message_store_result result = {0};
     struct storing s = {.args = args, .result = &result, .refused.max = ACCOUNT_RANGES_MAX, .arena = call->arena};
@@ -242,11 +254,13 @@ enum err op_message_store(struct sqlite_account *account, void *arg) {
         return ERR_SYNTAX;
     result.changed = ARENA_ARRAY(call->arena, ACCOUNT_BATCH_MAX, struct message_item);
     s.work = arena_new("store", ROWS_ARENA);
-    if (result.changed == NULL || s.work == NULL) {
-        arena_free(s.work);
-        return ERR_NO_MEMORY;
-    }
-    enum err err = store_all(account, &s);
+    enum err err = result.changed == NULL || s.work == NULL ? ERR_NO_MEMORY : ERR_OK;
+    do {
+        if (err == ERR_OK)
+            err = turn_write(account, store_turn, &s);
+        if (s.work != NULL)
+            arena_clear(s.work);
+    } while (err == ERR_OK && s.more);
     arena_free(s.work);
     if (err != ERR_OK)
         return err;

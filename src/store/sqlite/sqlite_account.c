@@ -25,7 +25,6 @@ static const struct {
     {ACCOUNT_OP_mailbox_changes, op_mailbox_changes, NULL},
     {ACCOUNT_OP_message_fetch, op_message_fetch, NULL},
     {ACCOUNT_OP_blob_read, op_blob_read, NULL},
-    {ACCOUNT_OP_message_store, NULL, op_message_store},
     {ACCOUNT_OP_message_copy, NULL, op_message_copy},
     {ACCOUNT_OP_message_expunge, NULL, op_message_expunge},
     {ACCOUNT_OP_deliver_check, op_deliver_check, NULL},
@@ -53,6 +52,8 @@ static enum err sqlite_call(struct account *base, const struct account_op_type *
         return append_message(account, &call);
     case ACCOUNT_OP_deliver_commit:
         return deliver_commit(account, &call);
+    case ACCOUNT_OP_message_store:
+        return store_messages(account, &call);
     case ACCOUNT_OP_mailbox_open:
         return open_mailbox(account, &call);
     case ACCOUNT_OP_maintain:
