@@ -15,7 +15,8 @@
 #define PACKET_ROOM 65535
 
 /* The header of a response, RFC1035-4.1.1. */
-static inline void put_header(struct buf *out, uint16_t flags, uint16_t questions, uint16_t answers, uint16_t authority) {
+static inline void put_header(struct buf *out, uint16_t flags, uint16_t questions, uint16_t answers,
+                              uint16_t authority) {
     buf_put_be16(out, 0x1234);
     buf_put_be16(out, flags);
     buf_put_be16(out, questions);

@@ -22,7 +22,8 @@ static void insert(struct exchanger *list, size_t n, struct exchanger one) {
     list[n] = one;
 }
 
-static enum err take_hosts(const struct exchanger *list, size_t n, struct view own_host, struct arena *arena, struct mx *out) {
+static enum err take_hosts(const struct exchanger *list, size_t n, struct view own_host, struct arena *arena,
+                           struct mx *out) {
     /* RFC5321-5.1: when we are one of them, those of our preference and all worse ones are no way forward. */
     for (size_t i = 0; own_host.n && i < n; i++)
         if (view_eq_nocase(list[i].host, own_host))
@@ -43,7 +44,8 @@ static enum err take_hosts(const struct exchanger *list, size_t n, struct view o
     return ERR_OK;
 }
 
-static enum err take_answer(const struct dns_answer *answer, struct view own_host, struct random *random, struct arena *arena, struct mx *out) {
+static enum err take_answer(const struct dns_answer *answer, struct view own_host, struct random *random,
+                            struct arena *arena, struct mx *out) {
     struct exchanger *list = ARENA_ARRAY(arena, answer->data_n, struct exchanger);
     if (!list)
         return ERR_NO_MEMORY;
@@ -60,7 +62,8 @@ static enum err take_answer(const struct dns_answer *answer, struct view own_hos
             is_null = true; /* beside others it means nothing, RFC7505-3 */
             continue;
         }
-        insert(list, n++, (struct exchanger){.host = mx.exchange, .preference = mx.preference, .draw = random_u64(random)});
+        insert(list, n++,
+               (struct exchanger){.host = mx.exchange, .preference = mx.preference, .draw = random_u64(random)});
     }
     if (n > 0)
         return take_hosts(list, n, own_host, arena, out);
@@ -68,8 +71,8 @@ static enum err take_answer(const struct dns_answer *answer, struct view own_hos
     return ERR_OK;
 }
 
-enum err mx_lookup(struct dns_client *client, struct view domain, struct view own_host, struct random *random, struct arena *arena,
-                   struct mx *out) {
+enum err mx_lookup(struct dns_client *client, struct view domain, struct view own_host, struct random *random,
+                   struct arena *arena, struct mx *out) {
     struct dns_answer answer;
     struct mx mx = {.status = MX_TEMPORARY};
     enum err err = dns_lookup(client, domain, DNS_MX, arena, &answer);
@@ -101,8 +104,8 @@ enum err mx_lookup(struct dns_client *client, struct view domain, struct view ow
     return ERR_OK;
 }
 
-static enum err ask_family(struct dns_client *client, struct view host, uint16_t type, struct random *random, struct arena *arena,
-                           struct netaddr list[MX_ADDRESSES_MAX], size_t *n, bool *is_temporary) {
+static enum err ask_family(struct dns_client *client, struct view host, uint16_t type, struct random *random,
+                           struct arena *arena, struct netaddr list[MX_ADDRESSES_MAX], size_t *n, bool *is_temporary) {
     struct dns_answer answer;
     *n = 0;
     enum err err = dns_lookup(client, host, type, arena, &answer);
@@ -112,7 +115,8 @@ static enum err ask_family(struct dns_client *client, struct view host, uint16_t
     *is_temporary = *is_temporary || answer.status == DNS_TEMPORARY;
     for (uint32_t i = 0; answer.status == DNS_OK && i < answer.data_n && *n < MX_ADDRESSES_MAX; i++) {
         struct netaddr address;
-        err = type == DNS_A ? dns_rdata_a(answer.data[i].data, &address) : dns_rdata_aaaa(answer.data[i].data, &address);
+        err =
+            type == DNS_A ? dns_rdata_a(answer.data[i].data, &address) : dns_rdata_aaaa(answer.data[i].data, &address);
         if (err != ERR_OK)
             continue;
         size_t at = (size_t)random_below(random, *n + 1); /* a shuffle from the inside */
@@ -123,7 +127,8 @@ static enum err ask_family(struct dns_client *client, struct view host, uint16_t
     return ERR_OK;
 }
 
-enum err mx_addresses(struct dns_client *client, struct view host, struct random *random, struct arena *arena, struct mx_addresses *out) {
+enum err mx_addresses(struct dns_client *client, struct view host, struct random *random, struct arena *arena,
+                      struct mx_addresses *out) {
     struct netaddr six[MX_ADDRESSES_MAX], four[MX_ADDRESSES_MAX];
     size_t six_n, four_n;
     *out = (struct mx_addresses){0};

@@ -27,8 +27,8 @@ struct mx {
     bool is_implicit; /* no MX: the domain itself */
 };
 /* own_host: our name (its preference and worse ones are left out), empty: none. ERR_CANCELED, ERR_NO_MEMORY; all else is a status. */
-enum err mx_lookup(struct dns_client *client, struct view domain, struct view own_host, struct random *random, struct arena *arena,
-                   struct mx *out) MUST_CHECK;
+enum err mx_lookup(struct dns_client *client, struct view domain, struct view own_host, struct random *random,
+                   struct arena *arena, struct mx *out) MUST_CHECK;
 
 struct mx_addresses {
     struct netaddr list[MX_ADDRESSES_MAX]; /* port 0; IPv6 and IPv4 take turns, each in random order */

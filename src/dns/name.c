@@ -39,9 +39,9 @@ enum err dns_name_to_wire(struct view text, struct buf *out) {
 }
 
 static enum err read_name(struct reader *r, bool may_jump, struct buf *out) {
-    struct reader at = *r;  /* where the labels come from */
-    size_t after = 0;       /* where r goes on, once a pointer was followed */
-    size_t limit = at.at;   /* RFC1035-4.1.4: "a prior occurrence": pointers lead backwards only, so this ends */
+    struct reader at = *r; /* where the labels come from */
+    size_t after = 0;      /* where r goes on, once a pointer was followed */
+    size_t limit = at.at;  /* RFC1035-4.1.4: "a prior occurrence": pointers lead backwards only, so this ends */
     size_t wire = 1;
     for (unsigned jumps = 0;;) {
         uint8_t length = reader_be8(&at);

@@ -3,7 +3,9 @@
 
 #define LABEL63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 /* 63 + 1 + 63 + 1 + 63 + 1 + 61: 253 octets of text, 255 of wire */
-#define NAME253 LABEL63 "." LABEL63 "." LABEL63 "." "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define NAME253                         \
+    LABEL63 "." LABEL63 "." LABEL63 "." \
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 static void test_text(void **state) {
     (void)state;
@@ -28,7 +30,9 @@ static void test_text(void **state) {
         {"a..b", ERR_SYNTAX, NULL},
         {"a b", ERR_SYNTAX, NULL},
         {"a\\b", ERR_SYNTAX, NULL},
-        {"b\xc3\xbc" "cher.de", ERR_SYNTAX, NULL},
+        {"b\xc3\xbc"
+         "cher.de",
+         ERR_SYNTAX, NULL},
         {"a\x7f", ERR_SYNTAX, NULL},
         {"a\"b", ERR_SYNTAX, NULL},
     };
@@ -78,14 +82,14 @@ static void test_compressed(void **state) {
         {VIEW_INIT("\3org\0\xc0\0"), 5, ERR_OK, "org", 7},
         {VIEW_INIT("\3org\0\1a\xc0\0\1b\xc0\5"), 9, ERR_OK, "b.a.org", 13},
         {VIEW_INIT("\0\xc0\0"), 1, ERR_OK, ".", 3},
-        {VIEW_INIT("\1a\xc0\0"), 2, ERR_SYNTAX, NULL, 0},         /* leads into itself: a, a, a ... */
-        {VIEW_INIT("\xc0\0"), 0, ERR_SYNTAX, NULL, 0},            /* to itself */
-        {VIEW_INIT("\xc0\2\xc0\0"), 2, ERR_SYNTAX, NULL, 0},      /* two in a circle */
-        {VIEW_INIT("\xc0\4\1a\1b\0"), 0, ERR_SYNTAX, NULL, 0},    /* forwards */
-        {VIEW_INIT("\xc0"), 0, ERR_SYNTAX, NULL, 0},              /* half a pointer */
-        {VIEW_INIT("\x40\1a\0"), 0, ERR_SYNTAX, NULL, 0},         /* RFC6891-5: the old extended label */
+        {VIEW_INIT("\1a\xc0\0"), 2, ERR_SYNTAX, NULL, 0},      /* leads into itself: a, a, a ... */
+        {VIEW_INIT("\xc0\0"), 0, ERR_SYNTAX, NULL, 0},         /* to itself */
+        {VIEW_INIT("\xc0\2\xc0\0"), 2, ERR_SYNTAX, NULL, 0},   /* two in a circle */
+        {VIEW_INIT("\xc0\4\1a\1b\0"), 0, ERR_SYNTAX, NULL, 0}, /* forwards */
+        {VIEW_INIT("\xc0"), 0, ERR_SYNTAX, NULL, 0},           /* half a pointer */
+        {VIEW_INIT("\x40\1a\0"), 0, ERR_SYNTAX, NULL, 0},      /* RFC6891-5: the old extended label */
         {VIEW_INIT("\x80\1a\0"), 0, ERR_SYNTAX, NULL, 0},
-        {VIEW_INIT("\3a.b\0"), 0, ERR_SYNTAX, NULL, 0},           /* a dot inside a label cannot be written */
+        {VIEW_INIT("\3a.b\0"), 0, ERR_SYNTAX, NULL, 0}, /* a dot inside a label cannot be written */
         {VIEW_INIT("\1\0\0"), 0, ERR_SYNTAX, NULL, 0},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -30,7 +30,8 @@ static enum err read_text_name(struct reader *r, struct buf *text, struct arena 
 }
 
 /* A record whose owner cannot be a name of ours is passed over. */
-static enum err read_record(struct reader *r, struct buf *text, struct arena *arena, struct record *out, bool *is_known) {
+static enum err read_record(struct reader *r, struct buf *text, struct arena *arena, struct record *out,
+                            bool *is_known) {
     struct reader owner = *r;
     TRY(dns_name_skip(r));
     *is_known = read_text_name(&owner, text, arena, &out->owner) == ERR_OK;
@@ -47,7 +48,8 @@ static enum err read_record(struct reader *r, struct buf *text, struct arena *ar
     return reader_err(r);
 }
 
-static enum err read_section(struct reader *r, uint16_t count, struct buf *text, struct arena *arena, struct section *out) {
+static enum err read_section(struct reader *r, uint16_t count, struct buf *text, struct arena *arena,
+                             struct section *out) {
     if (count > DNS_SECTION_MAX)
         return ERR_LIMIT;
     out->records = ARENA_ARRAY(arena, count, struct record);
@@ -123,8 +125,8 @@ static const struct record *find(const struct section *section, struct view owne
 }
 
 /* RFC1035-3.6.2: the name after all aliases in the message. */
-static enum err follow(struct view packet, const struct section *answers, uint16_t type, struct buf *text, struct arena *arena,
-                       struct dns_answer *out) {
+static enum err follow(struct view packet, const struct section *answers, uint16_t type, struct buf *text,
+                       struct arena *arena, struct dns_answer *out) {
     for (unsigned i = 0; type != DNS_CNAME; i++) {
         const struct record *alias = find(answers, out->canonical, DNS_CNAME);
         if (!alias)
@@ -154,7 +156,8 @@ static void negative_ttl(struct view packet, const struct section *authority, st
     out->ttl = MIN(out->ttl, ttl);
 }
 
-static enum err collect(struct view packet, const struct section *answers, uint16_t type, struct arena *arena, struct dns_answer *out) {
+static enum err collect(struct view packet, const struct section *answers, uint16_t type, struct arena *arena,
+                        struct dns_answer *out) {
     uint32_t n = 0;
     for (size_t i = 0; i < answers->n; i++)
         n += answers->records[i].type == type && view_eq(answers->records[i].owner, out->canonical);
@@ -174,7 +177,8 @@ static enum err collect(struct view packet, const struct section *answers, uint1
     return ERR_OK;
 }
 
-static enum err check_question(struct reader *r, struct view name, uint16_t type, struct buf *text, struct arena *arena, struct dns_answer *out) {
+static enum err check_question(struct reader *r, struct view name, uint16_t type, struct buf *text, struct arena *arena,
+                               struct dns_answer *out) {
     struct buf wire;
     buf_init(&wire, DNS_NAME_WIRE_MAX);
     enum err err = dns_name_to_wire(name, &wire);
@@ -193,7 +197,8 @@ static enum err check_question(struct reader *r, struct view name, uint16_t type
     return reader_err(r) == ERR_OK && is_ours ? ERR_OK : ERR_SYNTAX;
 }
 
-enum err dns_packet_answer(struct view packet, struct view name, uint16_t type, struct arena *arena, struct dns_answer *out) {
+enum err dns_packet_answer(struct view packet, struct view name, uint16_t type, struct arena *arena,
+                           struct dns_answer *out) {
     struct dns_answer answer = {.ttl = TTL_MAX};
     struct section answers = {0}, authority = {0};
     struct reader r = reader_of(packet);

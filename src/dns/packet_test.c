@@ -4,12 +4,14 @@
 #define RESPONSE 0x8180u
 
 /* Parses, and makes sure that no beginning of the message passes for a response of the same status with data. */
-static enum err parse(const struct buf *packet, const char *name, uint16_t type, struct arena *arena, struct dns_answer *out) {
+static enum err parse(const struct buf *packet, const char *name, uint16_t type, struct arena *arena,
+                      struct dns_answer *out) {
     enum err err = dns_packet_answer(buf_view(packet), view_cstr(name), type, arena, out);
     for (size_t n = 0; err == ERR_OK && out->data_n && n < packet->n; n++) {
         struct dns_answer part;
         struct arena *other = arena_new("part", 1024 * 1024);
-        assert_int_equal(dns_packet_answer(view_sub(buf_view(packet), 0, n), view_cstr(name), type, other, &part), ERR_SYNTAX);
+        assert_int_equal(dns_packet_answer(view_sub(buf_view(packet), 0, n), view_cstr(name), type, other, &part),
+                         ERR_SYNTAX);
         arena_free(other);
     }
     return err;
@@ -83,11 +85,9 @@ static void test_negative(void **state) {
         enum dns_status status;
         uint32_t want;
     } cases[] = {
-        {3, 100, DNS_NXDOMAIN, 30},
-        {3, 10, DNS_NXDOMAIN, 10},
-        {0, 100, DNS_NODATA, 30},
-        {2, 100, DNS_TEMPORARY, 0}, /* SERVFAIL */
-        {5, 100, DNS_TEMPORARY, 0}, /* REFUSED */
+        {3, 100, DNS_NXDOMAIN, 30}, {3, 10, DNS_NXDOMAIN, 10},
+        {0, 100, DNS_NODATA, 30},   {2, 100, DNS_TEMPORARY, 0}, /* SERVFAIL */
+        {5, 100, DNS_TEMPORARY, 0},                             /* REFUSED */
     };
     struct fixture *f = *state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -128,13 +128,13 @@ static void test_lies(void **state) {
         uint16_t flags, questions, answers;
         struct view rest;
     } cases[] = {
-        {0x0100, 1, 0, VIEW_INIT("")},                                      /* a query */
-        {RESPONSE | 0x0200, 1, 0, VIEW_INIT("")},                           /* truncated */
-        {RESPONSE, 0, 0, VIEW_INIT("")},                                    /* no question */
-        {RESPONSE, 2, 0, VIEW_INIT("")},                                    /* two */
-        {RESPONSE, 1, 1, VIEW_INIT("")},                                    /* fewer records than it says */
-        {RESPONSE, 1, 1, VIEW_INIT("\1a\0\0\1\0\1\0\0\0\1\0\5\1\2\3\4")},   /* a longer one than there is */
-        {RESPONSE, 1, 1, VIEW_INIT("\1a\0\0\5\0\1\0\0\0\1\0\2\xc0\x40")},   /* an alias into nowhere */
+        {0x0100, 1, 0, VIEW_INIT("")},                                    /* a query */
+        {RESPONSE | 0x0200, 1, 0, VIEW_INIT("")},                         /* truncated */
+        {RESPONSE, 0, 0, VIEW_INIT("")},                                  /* no question */
+        {RESPONSE, 2, 0, VIEW_INIT("")},                                  /* two */
+        {RESPONSE, 1, 1, VIEW_INIT("")},                                  /* fewer records than it says */
+        {RESPONSE, 1, 1, VIEW_INIT("\1a\0\0\1\0\1\0\0\0\1\0\5\1\2\3\4")}, /* a longer one than there is */
+        {RESPONSE, 1, 1, VIEW_INIT("\1a\0\0\5\0\1\0\0\0\1\0\2\xc0\x40")}, /* an alias into nowhere */
     };
     struct fixture *f = *state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -158,7 +158,8 @@ static void test_too_many(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(chain), TEST(circle), TEST(compressed_mx), TEST(negative), TEST(ttl), TEST(odd_owner), TEST(lies), TEST(too_many),
+        TEST(chain), TEST(circle),    TEST(compressed_mx), TEST(negative),
+        TEST(ttl),   TEST(odd_owner), TEST(lies),          TEST(too_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

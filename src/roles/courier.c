@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONNECT_US (30 * US_PER_S)     /* RFC5321-4.5.3.2 has no time for connecting; the next host may be there */
-#define DNS_US (20 * US_PER_S)         /* one question */
-#define CONNECTIONS_MAX 12             /* hosts' addresses that one attempt tries */
+#define CONNECT_US (30 * US_PER_S) /* RFC5321-4.5.3.2 has no time for connecting; the next host may be there */
+#define DNS_US (20 * US_PER_S)     /* one question */
+#define CONNECTIONS_MAX 12         /* hosts' addresses that one attempt tries */
 #define PEERS_MAX 16
 #define ATTEMPT_BUDGET (2 * 1024 * 1024) /* octets: DNS answers of 16 hosts, replies of 100 recipients */
 #define HOST_MAX 255
@@ -34,16 +34,19 @@ struct peer_dns {
     int64_t deadline_us;
 };
 
-static enum err peer_lookup(struct dns_client *client, struct view name, uint16_t type, struct arena *arena, struct dns_answer *out) {
+static enum err peer_lookup(struct dns_client *client, struct view name, uint16_t type, struct arena *arena,
+                            struct dns_answer *out) {
     struct peer_dns *dns = (struct peer_dns *)client;
     struct loop *loop = dns->courier->env->loop;
     struct dns_question question = {.name = name, .type = type};
     if (name.n > DNS_NAME_MAX)
         return ERR_SYNTAX;
     int64_t deadline_us = MIN(loop_now_us(loop) + DNS_US, dns->deadline_us);
-    enum err err = role_peer_call(&dns->courier->resolver, &message_dns_lookup, &question, NULL, 0, deadline_us, arena, out, NULL);
+    enum err err =
+        role_peer_call(&dns->courier->resolver, &message_dns_lookup, &question, NULL, 0, deadline_us, arena, out, NULL);
     if (err == ERR_AGAIN) /* the resolver was started anew: a question may be repeated */
-        err = role_peer_call(&dns->courier->resolver, &message_dns_lookup, &question, NULL, 0, deadline_us, arena, out, NULL);
+        err = role_peer_call(&dns->courier->resolver, &message_dns_lookup, &question, NULL, 0, deadline_us, arena, out,
+                             NULL);
     if (co_is_canceled(co_current()))
         return ERR_CANCELED;
     if (err == ERR_OK || err == ERR_SYNTAX)
@@ -76,7 +79,8 @@ static void set_all(struct trip *trip, struct attempt_outcome outcome) {
 }
 
 static struct attempt_outcome outcome_of(uint16_t reply, struct view status, struct view text, struct view host) {
-    return (struct attempt_outcome){.reply = reply, .status = status, .text = text, .host = view_sub(host, 0, HOST_MAX)};
+    return (struct attempt_outcome){
+        .reply = reply, .status = status, .text = text, .host = view_sub(host, 0, HOST_MAX)};
 }
 
 static void set_failure(struct trip *trip, struct view text) {
@@ -90,7 +94,8 @@ static enum err trip_starttls(void *ctx, struct stream *plain, struct stream **o
     const char *name = arena_cstr(trip->arena, trip->host);
     if (!name)
         return ERR_NO_MEMORY;
-    return tls_connect(trip->courier->tls, plain, name, NULL, loop_now_us(trip->courier->env->loop) + TLS_HANDSHAKE_US, out, &facts);
+    return tls_connect(trip->courier->tls, plain, name, NULL, loop_now_us(trip->courier->env->loop) + TLS_HANDSHAKE_US,
+                       out, &facts);
 }
 
 /* What one connection came to: ERR_OK: outcomes are set; others: it failed before any answer that counts. */
@@ -174,7 +179,11 @@ static bool try_address(struct trip *trip, const struct netaddr *address, enum e
     }
     if (*err == ERR_PERMANENT) {
         *err = ERR_OK;
-        set_all(trip, outcome_of(554, VIEW("5.6.0"), VIEW("The message cannot be sent as it is: it has bare CR or LF, or needs what the server lacks"), trip->host));
+        set_all(trip,
+                outcome_of(
+                    554, VIEW("5.6.0"),
+                    VIEW("The message cannot be sent as it is: it has bare CR or LF, or needs what the server lacks"),
+                    trip->host));
         return true;
     }
     set_failure(trip, failure_text(*err));
@@ -203,12 +212,15 @@ static bool try_host(struct trip *trip, struct dns_client *dns, struct view host
     if (addresses.n == 0 && addresses.is_temporary)
         trip->failure = outcome_of(451, VIEW("4.4.3"), VIEW("The name of the mail server could not be resolved"), host);
     *any_address = *any_address || addresses.n || addresses.is_temporary;
-    for (size_t i = 0; i < addresses.n && trip->connections < CONNECTIONS_MAX && loop_now_us(trip->courier->env->loop) < trip->deadline_us; i++) {
+    for (size_t i = 0; i < addresses.n && trip->connections < CONNECTIONS_MAX &&
+                       loop_now_us(trip->courier->env->loop) < trip->deadline_us;
+         i++) {
         struct netaddr address = addresses.list[i];
         address.port = config->relay_port ? config->relay_port : SMTP_PORT;
         if (!courier_may_connect(&address, config->localserve)) {
             if (trip->failure.status.n == 0)
-                trip->failure = outcome_of(550, VIEW("5.4.4"), VIEW("The mail server's address is private or our own"), host);
+                trip->failure =
+                    outcome_of(550, VIEW("5.4.4"), VIEW("The mail server's address is private or our own"), host);
             continue;
         }
         if (try_address(trip, &address, err))
@@ -225,7 +237,8 @@ static enum err try_hosts(struct trip *trip, struct dns_client *dns, const struc
             return err;
     if (!any_address)
         /* RFC5321-5.1: a host without an address. */
-        trip->failure = outcome_of(550, VIEW("5.4.4"), VIEW("None of the domain's mail servers has an address"), trip->host);
+        trip->failure =
+            outcome_of(550, VIEW("5.4.4"), VIEW("None of the domain's mail servers has an address"), trip->host);
     if (trip->failure.reply) /* else the recipients have what the last server said */
         set_all(trip, trip->failure);
     return ERR_OK;
@@ -261,7 +274,8 @@ static enum err try_domain(struct trip *trip) {
     if (view_starts(domain, VIEW("[")))
         return try_literal(trip, domain);
     struct mx mx;
-    TRY(mx_lookup(&dns.client, domain, env->config->localserve ? VIEW_NONE : env->config->hostname, env->random, trip->arena, &mx));
+    TRY(mx_lookup(&dns.client, domain, env->config->localserve ? VIEW_NONE : env->config->hostname, env->random,
+                  trip->arena, &mx));
     switch (mx.status) {
     case MX_OK:
         return try_hosts(trip, &dns.client, &mx);
@@ -275,16 +289,20 @@ static enum err try_domain(struct trip *trip) {
         set_all(trip, outcome_of(550, VIEW("5.1.2"), VIEW("The domain has no mail server"), VIEW_NONE));
         break;
     case MX_LOOP:
-        set_all(trip, outcome_of(550, VIEW("5.4.6"), VIEW("The domain's mail server is this one, which does not host the domain"), VIEW_NONE));
+        set_all(trip,
+                outcome_of(550, VIEW("5.4.6"),
+                           VIEW("The domain's mail server is this one, which does not host the domain"), VIEW_NONE));
         break;
     case MX_TEMPORARY:
-        set_all(trip, outcome_of(451, VIEW("4.4.3"), VIEW("The domain's mail servers could not be looked up"), VIEW_NONE));
+        set_all(trip,
+                outcome_of(451, VIEW("4.4.3"), VIEW("The domain's mail servers could not be looked up"), VIEW_NONE));
         break;
     }
     return ERR_OK;
 }
 
-static enum err handle_attempt(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_attempt(void *ctx, struct call *call, void *reply,
+                               struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply_handles;
     struct courier *courier = ctx;
     struct attempt_result *result = reply;
@@ -365,8 +383,11 @@ static void courier_offer(struct role_env *env, const struct channel_offer *offe
         }
     }
     struct channel **slot = is_queue ? vec_add(&courier->peers) : NULL;
-    if ((is_queue && !slot) || channel_start(channel, role_name((enum role)offer->peer), is_queue ? queue_handlers : NULL,
-                                             is_queue ? ARRAY_LEN(queue_handlers) : 0, courier, env->group) != ERR_OK) {
+    if (is_queue)
+        channel_set_handlers_max(channel, COURIER_ATTEMPTS_MAX);
+    if ((is_queue && !slot) ||
+        channel_start(channel, role_name((enum role)offer->peer), is_queue ? queue_handlers : NULL,
+                      is_queue ? ARRAY_LEN(queue_handlers) : 0, courier, env->group) != ERR_OK) {
         channel_free(channel);
         courier->peers.n -= slot != NULL;
         return;

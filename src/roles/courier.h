@@ -6,7 +6,8 @@
 #include "tls/tls.h"
 
 #define SMTP_PORT 25
-#define DNS_NAME_MAX 255 /* what a question can carry */
+#define DNS_NAME_MAX 255         /* what a question can carry */
+#define COURIER_ATTEMPTS_MAX 128 /* at once; the queue makes fewer */
 /* All hosts of one attempt together: RFC5321-4.5.3.2 gives one connection up to half an hour when it is slow everywhere. */
 #define COURIER_ATTEMPT_US (1800 * US_PER_S)
 

@@ -23,31 +23,21 @@ struct entry {
 };
 
 static const struct entry zone[] = {
-    {"one.test", DNS_MX, 10, "mx1.test", DNS_OK},
-    {"two.test", DNS_MX, 20, "mx1.test", DNS_OK},
-    {"two.test", DNS_MX, 10, "mx2.test", DNS_OK},
-    {"null.test", DNS_MX, 0, ".", DNS_OK},
-    {"implicit.test", DNS_A, -1, "192.0.2.1", DNS_OK},
-    {"implicit.test", DNS_MX, -1, NULL, DNS_NODATA},
-    {"bare.test", DNS_MX, -1, NULL, DNS_NODATA},
-    {"bare.test", DNS_A, -1, NULL, DNS_NODATA},
-    {"bare.test", DNS_AAAA, -1, NULL, DNS_NODATA},
-    {"silent.test", DNS_MX, -1, NULL, DNS_TEMPORARY},
-    {"lost.test", DNS_MX, 10, "gone.test", DNS_OK},
-    {"gone.test", DNS_A, -1, NULL, DNS_TEMPORARY},
-    {"own.test", DNS_MX, 10, "mail.own.test", DNS_OK},
-    {"own.test", DNS_MX, 20, "mx1.test", DNS_OK},
-    {"backup.test", DNS_MX, 10, "mx1.test", DNS_OK},
-    {"backup.test", DNS_MX, 20, "mail.own.test", DNS_OK},
-    {"local.test", DNS_MX, 10, "loop.test", DNS_OK},
-    {"loop.test", DNS_A, -1, "127.0.0.1", DNS_OK},
-    {"private.test", DNS_MX, 10, "ten.test", DNS_OK},
-    {"ten.test", DNS_A, -1, "10.1.2.3", DNS_OK},
-    {"mx1.test", DNS_A, -1, "192.0.2.1", DNS_OK},
-    {"mx2.test", DNS_A, -1, "192.0.2.2", DNS_OK},
+    {"one.test", DNS_MX, 10, "mx1.test", DNS_OK},      {"two.test", DNS_MX, 20, "mx1.test", DNS_OK},
+    {"two.test", DNS_MX, 10, "mx2.test", DNS_OK},      {"null.test", DNS_MX, 0, ".", DNS_OK},
+    {"implicit.test", DNS_A, -1, "192.0.2.1", DNS_OK}, {"implicit.test", DNS_MX, -1, NULL, DNS_NODATA},
+    {"bare.test", DNS_MX, -1, NULL, DNS_NODATA},       {"bare.test", DNS_A, -1, NULL, DNS_NODATA},
+    {"bare.test", DNS_AAAA, -1, NULL, DNS_NODATA},     {"silent.test", DNS_MX, -1, NULL, DNS_TEMPORARY},
+    {"lost.test", DNS_MX, 10, "gone.test", DNS_OK},    {"gone.test", DNS_A, -1, NULL, DNS_TEMPORARY},
+    {"own.test", DNS_MX, 10, "mail.own.test", DNS_OK}, {"own.test", DNS_MX, 20, "mx1.test", DNS_OK},
+    {"backup.test", DNS_MX, 10, "mx1.test", DNS_OK},   {"backup.test", DNS_MX, 20, "mail.own.test", DNS_OK},
+    {"local.test", DNS_MX, 10, "loop.test", DNS_OK},   {"loop.test", DNS_A, -1, "127.0.0.1", DNS_OK},
+    {"private.test", DNS_MX, 10, "ten.test", DNS_OK},  {"ten.test", DNS_A, -1, "10.1.2.3", DNS_OK},
+    {"mx1.test", DNS_A, -1, "192.0.2.1", DNS_OK},      {"mx2.test", DNS_A, -1, "192.0.2.2", DNS_OK},
 };
 
-static enum err answer_dns(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err answer_dns(void *ctx, struct call *call, void *reply,
+                           struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)ctx;
     (void)reply_handles;
     const struct dns_question *question = call->request;
@@ -204,29 +194,33 @@ struct trial {
 
 #define HI "220 hi ESMTP"
 static const struct trial trials[] = {
-    {"to the exchanger", "one.test", .servers = {{"192.0.2.1", HI}}, .expected = {{250, "2.0.0", "mx1.test"}}, .connections = {1}, .has_delivered = true},
-    {"the best exchanger first", "two.test", .servers = {{"192.0.2.1", HI}, {"192.0.2.2", HI}}, .expected = {{250, "2.0.0", "mx2.test"}},
-     .connections = {0, 1}, .has_delivered = true},
-    {"the next one when it refuses connections", "two.test", .servers = {{"192.0.2.1", HI}}, .expected = {{250, "2.0.0", "mx1.test"}},
+    {"to the exchanger", "one.test", .servers = {{"192.0.2.1", HI}}, .expected = {{250, "2.0.0", "mx1.test"}},
      .connections = {1}, .has_delivered = true},
-    {"the next one when it closes at once", "two.test", .servers = {{"192.0.2.1", HI}, {"192.0.2.2", ""}}, .expected = {{250, "2.0.0", "mx1.test"}},
-     .connections = {1, 1}, .has_delivered = true},
-    {"the next one when it is silent", "two.test", .servers = {{"192.0.2.1", HI}, {"192.0.2.2", NULL}}, .expected = {{250, "2.0.0", "mx1.test"}},
-     .connections = {1, 1}, .has_delivered = true},
+    {"the best exchanger first", "two.test", .servers = {{"192.0.2.1", HI}, {"192.0.2.2", HI}},
+     .expected = {{250, "2.0.0", "mx2.test"}}, .connections = {0, 1}, .has_delivered = true},
+    {"the next one when it refuses connections", "two.test", .servers = {{"192.0.2.1", HI}},
+     .expected = {{250, "2.0.0", "mx1.test"}}, .connections = {1}, .has_delivered = true},
+    {"the next one when it closes at once", "two.test", .servers = {{"192.0.2.1", HI}, {"192.0.2.2", ""}},
+     .expected = {{250, "2.0.0", "mx1.test"}}, .connections = {1, 1}, .has_delivered = true},
+    {"the next one when it is silent", "two.test", .servers = {{"192.0.2.1", HI}, {"192.0.2.2", NULL}},
+     .expected = {{250, "2.0.0", "mx1.test"}}, .connections = {1, 1}, .has_delivered = true},
     {"the next one when it has no time", "two.test", .servers = {{"192.0.2.1", HI}, {"192.0.2.2", "421 4.3.2 later"}},
      .expected = {{250, "2.0.0", "mx1.test"}}, .connections = {1, 1}, .has_delivered = true},
     {"a refusal is final", "two.test", .servers = {{"192.0.2.1", HI}, {"192.0.2.2", HI, .rcpt = {"550 5.1.1 who?"}}},
      .expected = {{550, "5.1.1", "mx2.test"}}, .connections = {0, 1}},
-    {"each recipient has its own", "one.test", .servers = {{"192.0.2.1", HI, .rcpt = {NULL, "550 5.1.1 who?", "450 4.2.1 later"}}}, .recipients = 3,
-     .expected = {{250, "2.0.0", "mx1.test"}, {550, "5.1.1", "mx1.test"}, {450, "4.2.1", "mx1.test"}}, .connections = {1}, .has_delivered = true},
+    {"each recipient has its own", "one.test",
+     .servers = {{"192.0.2.1", HI, .rcpt = {NULL, "550 5.1.1 who?", "450 4.2.1 later"}}}, .recipients = 3,
+     .expected = {{250, "2.0.0", "mx1.test"}, {550, "5.1.1", "mx1.test"}, {450, "4.2.1", "mx1.test"}},
+     .connections = {1}, .has_delivered = true},
     {"nobody answers", "one.test", .expected = {{451, "4.4.1", "mx1.test"}}},
-    {"lost after the dot: not to the next one", "two.test", .servers = {{"192.0.2.1", HI}, {"192.0.2.2", HI, .after_dot = ""}},
-     .expected = {{451, "4.4.1", "mx2.test"}}, .connections = {0, 1}, .has_delivered = true},
-    {"TLS that fails: once more without", "one.test", .servers = {{"192.0.2.1", HI, .starttls = true}}, .expected = {{250, "2.0.0", "mx1.test"}},
-     .connections = {2}, .has_delivered = true},
+    {"lost after the dot: not to the next one", "two.test",
+     .servers = {{"192.0.2.1", HI}, {"192.0.2.2", HI, .after_dot = ""}}, .expected = {{451, "4.4.1", "mx2.test"}},
+     .connections = {0, 1}, .has_delivered = true},
+    {"TLS that fails: once more without", "one.test", .servers = {{"192.0.2.1", HI, .starttls = true}},
+     .expected = {{250, "2.0.0", "mx1.test"}}, .connections = {2}, .has_delivered = true},
     /* RFC5321-5.1 */
-    {"no MX: the domain's address", "implicit.test", .servers = {{"192.0.2.1", HI}}, .expected = {{250, "2.0.0", "implicit.test"}}, .connections = {1},
-     .has_delivered = true},
+    {"no MX: the domain's address", "implicit.test", .servers = {{"192.0.2.1", HI}},
+     .expected = {{250, "2.0.0", "implicit.test"}}, .connections = {1}, .has_delivered = true},
     {"neither MX nor address", "bare.test", .expected = {{550, "5.4.4", "bare.test"}}},
     {"no such domain", "nothing.test", .expected = {{550, "5.1.2", ""}}},
     {"no name at all", "a..test", .expected = {{550, "5.1.2", ""}}},
@@ -235,13 +229,15 @@ static const struct trial trials[] = {
     {"MX unknown for now", "silent.test", .expected = {{451, "4.4.3", ""}}},
     {"the exchanger's address unknown for now", "lost.test", .expected = {{451, "4.4.3", "gone.test"}}},
     {"we are the best exchanger", "own.test", .expected = {{550, "5.4.6", ""}}},
-    {"we are the backup", "backup.test", .servers = {{"192.0.2.1", HI}}, .expected = {{250, "2.0.0", "mx1.test"}}, .connections = {1},
-     .has_delivered = true},
-    {"loopback", "local.test", .servers = {{"127.0.0.1", HI}}, .expected = {{550, "5.4.4", "loop.test"}}},
-    {"loopback for a developer", "local.test", .localserve = true, .servers = {{"127.0.0.1", HI}}, .expected = {{250, "2.0.0", "loop.test"}},
+    {"we are the backup", "backup.test", .servers = {{"192.0.2.1", HI}}, .expected = {{250, "2.0.0", "mx1.test"}},
      .connections = {1}, .has_delivered = true},
-    {"private", "private.test", .localserve = true, .servers = {{"10.1.2.3", HI}}, .expected = {{550, "5.4.4", "ten.test"}}},
-    {"a literal", "[192.0.2.1]", .servers = {{"192.0.2.1", HI}}, .expected = {{250, "2.0.0", "192.0.2.1"}}, .connections = {1}, .has_delivered = true},
+    {"loopback", "local.test", .servers = {{"127.0.0.1", HI}}, .expected = {{550, "5.4.4", "loop.test"}}},
+    {"loopback for a developer", "local.test", .localserve = true, .servers = {{"127.0.0.1", HI}},
+     .expected = {{250, "2.0.0", "loop.test"}}, .connections = {1}, .has_delivered = true},
+    {"private", "private.test", .localserve = true, .servers = {{"10.1.2.3", HI}},
+     .expected = {{550, "5.4.4", "ten.test"}}},
+    {"a literal", "[192.0.2.1]", .servers = {{"192.0.2.1", HI}}, .expected = {{250, "2.0.0", "192.0.2.1"}},
+     .connections = {1}, .has_delivered = true},
     {"a literal on loopback", "[127.0.0.1]", .expected = {{550, "5.4.4", "127.0.0.1"}}},
     {"a literal that is none", "[what]", .expected = {{553, "5.1.2", ""}}},
 };
@@ -252,8 +248,10 @@ static void check(const struct trial *trial, const struct attempt_result *result
         const struct attempt_outcome *o = &result->outcomes[i];
         if (trial->expected[i].reply)
             want = trial->expected[i];
-        if (o->reply != want.reply || !view_eq(o->status, view_cstr(want.status)) || !view_eq(o->host, view_cstr(want.host)))
-            fail_msg("%s: got %u %.*s at \"%.*s\": %.*s", trial->title, o->reply, VIEW_FMT(o->status), VIEW_FMT(o->host), VIEW_FMT(o->text));
+        if (o->reply != want.reply || !view_eq(o->status, view_cstr(want.status)) ||
+            !view_eq(o->host, view_cstr(want.host)))
+            fail_msg("%s: got %u %.*s at \"%.*s\": %.*s", trial->title, o->reply, VIEW_FMT(o->status),
+                     VIEW_FMT(o->host), VIEW_FMT(o->text));
     }
 }
 
@@ -297,7 +295,8 @@ static void scenario(struct stage *stage) {
     struct handle handle = HANDLE_OF_FILE(body);
     struct arena *arena = arena_new("test", 1024 * 1024);
     struct attempt_result result;
-    assert_int_equal(channel_call(queue, &message_attempt, &attempt, &handle, 1, loop_now_us(stage->loop) + 2 * COURIER_ATTEMPT_US, arena, &result, NULL),
+    assert_int_equal(channel_call(queue, &message_attempt, &attempt, &handle, 1,
+                                  loop_now_us(stage->loop) + 2 * COURIER_ATTEMPT_US, arena, &result, NULL),
                      ERR_OK);
     assert_int_equal(result.outcomes_n, attempt.recipients_n);
     check(trial, &result);
@@ -336,9 +335,10 @@ static void test_addresses(void **state) {
         const char *ip;
         bool public, developer;
     } cases[] = {
-        {"192.0.2.1", true, true},     {"127.0.0.1", false, true},  {"127.9.9.9", false, true},         {"::1", false, true},
-        {"10.0.0.1", false, false},    {"0.0.0.0", false, false},   {"169.254.1.1", false, false},      {"fe80::1", false, false},
-        {"2001:db8::1", true, true},   {"fd00::1", false, false},   {"::ffff:127.0.0.1", false, true},  {"::", false, false},
+        {"192.0.2.1", true, true},     {"127.0.0.1", false, true},        {"127.9.9.9", false, true},
+        {"::1", false, true},          {"10.0.0.1", false, false},        {"0.0.0.0", false, false},
+        {"169.254.1.1", false, false}, {"fe80::1", false, false},         {"2001:db8::1", true, true},
+        {"fd00::1", false, false},     {"::ffff:127.0.0.1", false, true}, {"::", false, false},
         {"172.16.0.1", false, false},  {"192.168.0.1", false, false},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -18,7 +18,8 @@ struct postmaster {
 static void clean_up(struct postmaster *p, struct role_peer *peer, const struct message_type *type) {
     struct nothing nothing = {0};
     struct cleanup_result result;
-    enum err err = role_peer_call(peer, type, &nothing, NULL, 0, loop_now_us(p->env->loop) + CLEANUP_CALL_US, NULL, &result, NULL);
+    enum err err =
+        role_peer_call(peer, type, &nothing, NULL, 0, loop_now_us(p->env->loop) + CLEANUP_CALL_US, NULL, &result, NULL);
     if (err == ERR_OK)
         log_event(&p->env->log, LOG_INFO, type->name, LF_U64("removed", result.removed));
     else if (err != ERR_CANCELED)
@@ -47,7 +48,9 @@ static enum err postmaster_start(struct role_env *env, struct buf *why) {
 
 static void postmaster_offer(struct role_env *env, const struct channel_offer *offer, struct channel *channel) {
     struct postmaster *p = env->state;
-    struct role_peer *peer = offer->peer == ROLE_DIRECTORY ? &p->directory : offer->peer == ROLE_QUEUE ? &p->queue : NULL;
+    struct role_peer *peer = offer->peer == ROLE_DIRECTORY ? &p->directory
+                             : offer->peer == ROLE_QUEUE   ? &p->queue
+                                                           : NULL;
     if (!peer || channel_start(channel, role_name((enum role)offer->peer), NULL, 0, env, env->group) != ERR_OK) {
         channel_free(channel);
         return;

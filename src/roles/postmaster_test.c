@@ -8,7 +8,8 @@ struct counts {
     bool fails;
 };
 
-static enum err count_directory(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err count_directory(void *ctx, struct call *call, void *reply,
+                                struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)call;
     (void)reply;
     (void)reply_handles;
@@ -18,7 +19,8 @@ static enum err count_directory(void *ctx, struct call *call, void *reply, struc
     return c->fails ? ERR_IO : ERR_OK;
 }
 
-static enum err count_queue(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err count_queue(void *ctx, struct call *call, void *reply,
+                            struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)call;
     (void)reply;
     (void)reply_handles;
@@ -31,7 +33,8 @@ static void scenario(struct stage *stage) {
     static const struct channel_handler queue_handlers[] = {{&message_cleanup_queue, count_queue}};
     struct counts c = {.stage = stage, .start_us = loop_now_us(stage->loop)};
     struct lodger lodger = {.env = {.simulated = true}};
-    lodger_start(&lodger, stage, &role_postmaster, (struct role_configure){.hostname = VIEW("mail.test")}, NULL, 0, NULL);
+    lodger_start(&lodger, stage, &role_postmaster, (struct role_configure){.hostname = VIEW("mail.test")}, NULL, 0,
+                 NULL);
     struct channel *directory = lodger_connect(&lodger, ROLE_DIRECTORY, 0, directory_handlers, 1, &c);
     struct channel *queue = lodger_connect(&lodger, ROLE_QUEUE, 0, queue_handlers, 1, &c);
     assert_int_equal(co_sleep(59 * US_PER_S), ERR_OK);

@@ -69,7 +69,7 @@ static void commit_body(void *arg) {
         while (!queue->changes_first)
             if (waitq_wait(&queue->changed, US_NEVER) != ERR_OK)
                 return;
-        if (co_yield() != ERR_OK) /* those that arrived in the same turn come along */
+        if (co_yield () != ERR_OK) /* those that arrived in the same turn come along */
             return;
         struct batch batch = {queue, queue->changes_first};
         queue->changes_first = queue->changes_last = NULL;
@@ -139,13 +139,15 @@ static enum err check_size(const struct queue *queue, const struct queue_submit 
     return max && size > max ? ERR_LIMIT : ERR_OK;
 }
 
-static enum err handle_submit(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_submit(void *ctx, struct call *call, void *reply,
+                              struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply_handles;
     struct queue *queue = ctx;
     struct queue_submit_result *result = reply;
     const struct queue_submit *request = call->request;
     struct file *file = call->handles[0].kind == HANDLE_FILE ? call->handles[0].file : NULL;
-    if (request->delivery_id.n != MESSAGE_ID_SIZE || request->targets_n == 0 || (!file && call->handles[0].kind != HANDLE_NONE))
+    if (request->delivery_id.n != MESSAGE_ID_SIZE || request->targets_n == 0 ||
+        (!file && call->handles[0].kind != HANDLE_NONE))
         return ERR_SYNTAX;
     TRY(check_size(queue, request, file));
     int64_t now_us = queue_wall_us(queue);
@@ -186,8 +188,8 @@ static enum err handle_submit(void *ctx, struct call *call, void *reply, struct 
     for (size_t i = 0; i < submit.n; i++)
         queue_schedule_add(queue, &submit.recipients[i]);
     result->message = submit.message.id;
-    log_event(&queue->env->log, LOG_INFO, "queue.message", LF_U64("message", submit.message.id), LF_VIEW("from", request->sender),
-              LF_U64("recipients", submit.n), LF_U64("size", submit.message.size));
+    log_event(&queue->env->log, LOG_INFO, "queue.message", LF_U64("message", submit.message.id),
+              LF_VIEW("from", request->sender), LF_U64("recipients", submit.n), LF_U64("size", submit.message.size));
     return ERR_OK;
 }
 
@@ -206,7 +208,8 @@ static uint64_t drop_closed(struct queue *queue) {
     return dropped;
 }
 
-static enum err handle_cleanup(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_cleanup(void *ctx, struct call *call, void *reply,
+                               struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)call;
     (void)reply_handles;
     struct queue *queue = ctx;
@@ -238,14 +241,17 @@ static enum err queue_start(struct role_env *env, struct buf *why) {
     env->state = queue;
     queue->env = env;
     queue->peers = VEC_OF(struct channel *, PEERS_MAX);
-    queue->retry_us = env->config->queue_retry_us ? (int64_t)MIN(env->config->queue_retry_us, (uint64_t)QUEUE_RETRY_MAX_US)
-                                                  : QUEUE_RETRY_DEFAULT_US;
-    queue->lifetime_us = env->config->queue_lifetime_us ? (int64_t)MIN(env->config->queue_lifetime_us, (uint64_t)QUEUE_LIFETIME_MAX_US)
-                                                        : QUEUE_LIFETIME_DEFAULT_US;
+    queue->retry_us = env->config->queue_retry_us
+                          ? (int64_t)MIN(env->config->queue_retry_us, (uint64_t)QUEUE_RETRY_MAX_US)
+                          : QUEUE_RETRY_DEFAULT_US;
+    queue->lifetime_us = env->config->queue_lifetime_us
+                             ? (int64_t)MIN(env->config->queue_lifetime_us, (uint64_t)QUEUE_LIFETIME_MAX_US)
+                             : QUEUE_LIFETIME_DEFAULT_US;
     co_on_main(open_store, queue);
     if (queue->open_err != ERR_OK) {
-        buf_put_str(why, queue->open_err == ERR_AGAIN ? "another process has queue.db"
-                                                      : "queue.db cannot be opened: is the directory writable and is there space?");
+        buf_put_str(why, queue->open_err == ERR_AGAIN
+                             ? "another process has queue.db"
+                             : "queue.db cannot be opened: is the directory writable and is there space?");
         return queue->open_err;
     }
     TRY(doors_init(&queue->doors, env, &message_mailbox_request_queue));
@@ -267,7 +273,9 @@ static struct queue_courier *courier_slot(struct queue *queue, uint32_t index) {
 
 static void queue_offer(struct role_env *env, const struct channel_offer *offer, struct channel *channel) {
     struct queue *queue = env->state;
-    const struct channel_handler *handlers = offer->peer == ROLE_EDGE ? edge_handlers : offer->peer == ROLE_POSTMASTER ? postmaster_handlers : NULL;
+    const struct channel_handler *handlers = offer->peer == ROLE_EDGE         ? edge_handlers
+                                             : offer->peer == ROLE_POSTMASTER ? postmaster_handlers
+                                                                              : NULL;
     struct queue_courier *courier = offer->peer == ROLE_COURIER ? courier_slot(queue, offer->index) : NULL;
     struct channel **slot = NULL;
     if (handlers) {
@@ -275,7 +283,8 @@ static void queue_offer(struct role_env *env, const struct channel_offer *offer,
         slot = vec_add(&queue->peers);
     }
     bool is_known = slot || courier || offer->peer == ROLE_DIRECTORY;
-    if (!is_known || channel_start(channel, role_name((enum role)offer->peer), handlers, handlers ? 1 : 0, queue, env->group) != ERR_OK) {
+    if (!is_known || channel_start(channel, role_name((enum role)offer->peer), handlers, handlers ? 1 : 0, queue,
+                                   env->group) != ERR_OK) {
         channel_free(channel);
         queue->peers.n -= slot != NULL;
         return;

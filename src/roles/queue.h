@@ -15,19 +15,20 @@
 #include "roles/doors.h"
 #include "store/queue_store.h"
 
-#define QUEUE_RETRY_DEFAULT_US (300 * US_PER_S)  /* RFC5321-4.5.4.1: at least 30 minutes in general, sooner at first is allowed */
-#define QUEUE_RETRY_MAX_US (4 * 3600 * US_PER_S) /* RFC5321-4.5.4.1: 2 to 3 hours and more */
+#define QUEUE_RETRY_DEFAULT_US \
+    (300 * US_PER_S) /* RFC5321-4.5.4.1: at least 30 minutes in general, sooner at first is allowed */
+#define QUEUE_RETRY_MAX_US (4 * 3600 * US_PER_S)         /* RFC5321-4.5.4.1: 2 to 3 hours and more */
 #define QUEUE_LIFETIME_DEFAULT_US (5 * 86400 * US_PER_S) /* RFC5321-4.5.4.1: at least 4 to 5 days */
 #define QUEUE_LIFETIME_MAX_US (365 * 86400 * US_PER_S)
-#define QUEUE_DELAYED_US (4 * 3600 * US_PER_S)   /* a sender hears of a delay after this */
-#define QUEUE_LOST_US (10 * US_PER_S)            /* after a courier or mailbox went away during an attempt */
-#define QUEUE_REPORT_RETRY_US (60 * US_PER_S) /* when the directory could not say who gets a report */
-#define QUEUE_LOST_MAX 5                         /* so many quick ones; then the ordinary schedule */
-#define QUEUE_READY_MAX 2000  /* recipients in memory */
-#define QUEUE_JOBS_MAX 100    /* attempts at once */
-#define QUEUE_REMOTE_JOBS 5   /* of them to one domain */
-#define QUEUE_LOCAL_JOBS 4    /* of them to one account: its mailbox commits them together */
-#define QUEUE_ATTEMPT_RECIPIENTS 100 /* RFC5321-4.5.3.1.8, and the record's limit */
+#define QUEUE_DELAYED_US (4 * 3600 * US_PER_S) /* a sender hears of a delay after this */
+#define QUEUE_LOST_US (10 * US_PER_S)          /* after a courier or mailbox went away during an attempt */
+#define QUEUE_REPORT_RETRY_US (60 * US_PER_S)  /* when the directory could not say who gets a report */
+#define QUEUE_LOST_MAX 5                       /* so many quick ones; then the ordinary schedule */
+#define QUEUE_READY_MAX 2000                   /* recipients in memory */
+#define QUEUE_JOBS_MAX 100                     /* attempts at once */
+#define QUEUE_REMOTE_JOBS 5                    /* of them to one domain */
+#define QUEUE_LOCAL_JOBS 4                     /* of them to one account: its mailbox commits them together */
+#define QUEUE_ATTEMPT_RECIPIENTS 100           /* RFC5321-4.5.3.1.8, and the record's limit */
 #define QUEUE_COURIERS_MAX 64
 #define QUEUE_PREFIX_MAX 8192
 #define QUEUE_HEADER_MAX 65536 /* octets of a header block that a report returns */
@@ -52,9 +53,9 @@ struct queue_item {
 struct queue_destination {
     struct queue *queue;
     enum queue_kind kind;
-    uint64_t account;       /* LOCAL */
-    struct view key;        /* in the allocation */
-    struct view domain;     /* REMOTE; lower-case, inside key */
+    uint64_t account;   /* LOCAL */
+    struct view key;    /* in the allocation */
+    struct view domain; /* REMOTE; lower-case, inside key */
     struct queue_item *first, *last;
     unsigned jobs;
     struct queue_destination *next; /* among those that may start a job */
@@ -156,7 +157,8 @@ struct queue_reported {
 };
 /* is_made stays false when nobody is to be told (null sender, sender unknown). ERR_AGAIN and the like: the directory cannot be asked now.
  * All views live in arena. */
-enum err queue_report_make(struct queue *queue, const struct queue_message *message, struct file *body, const struct queue_reported *list,
-                           size_t n, bool is_delay, struct arena *arena, struct queue_report *out) MUST_CHECK;
+enum err queue_report_make(struct queue *queue, const struct queue_message *message, struct file *body,
+                           const struct queue_reported *list, size_t n, bool is_delay, struct arena *arena,
+                           struct queue_report *out) MUST_CHECK;
 
 #endif

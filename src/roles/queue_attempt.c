@@ -91,8 +91,10 @@ static enum err read_inline(struct job *job, uint64_t size, struct view *out) {
 }
 
 static enum err commit_local(struct job *job, const struct queue_recipient *r) {
-    struct deliver_commit_args args = {
-        .id = job->message.delivery_id, .recipient = r->address, .sender = job->message.sender, .internal_us = job->message.created_us};
+    struct deliver_commit_args args = {.id = job->message.delivery_id,
+                                       .recipient = r->address,
+                                       .sender = job->message.sender,
+                                       .internal_us = job->message.created_us};
     struct deliver_commit_result result;
     uint64_t size;
     TRY(make_prefix(job, r->address, &args.prefix));
@@ -105,7 +107,8 @@ static enum err commit_local(struct job *job, const struct queue_recipient *r) {
 
 /* The second half of a delivery that edge could not finish, with the same delivery id: what was committed then is not committed again. */
 static struct queue_outcome try_local(struct job *job, const struct queue_recipient *r) {
-    struct deliver_check_args args = {.recipient = r->address, .sender = job->message.sender, .size = job->message.size};
+    struct deliver_check_args args = {
+        .recipient = r->address, .sender = job->message.sender, .size = job->message.size};
     struct deliver_check_result check;
     enum err err = doors_check(&job->queue->doors, r->account, &args, job->arena, &check);
     if (err == ERR_NOT_FOUND)
@@ -185,8 +188,10 @@ static void try_remote(struct job *job) {
     }
     for (size_t i = 0; i < job->n; i++) {
         const struct attempt_outcome *o = &result.outcomes[i];
-        bool is_known = o->reply >= 200 && o->reply <= 599 && o->reply / 100 != 3; /* a courier faces the network: it is not believed blindly */
-        job->outcomes[i] = is_known ? outcome_of(o->reply, o->status, o->text) : lost(VIEW("The attempt ended without an answer"));
+        bool is_known = o->reply >= 200 && o->reply <= 599 &&
+                        o->reply / 100 != 3; /* a courier faces the network: it is not believed blindly */
+        job->outcomes[i] =
+            is_known ? outcome_of(o->reply, o->status, o->text) : lost(VIEW("The attempt ended without an answer"));
         job->outcomes[i].host = o->host;
     }
 }
@@ -205,7 +210,8 @@ static enum err run_settle(struct queue *queue, void *arg) {
     if (s->failed.is_made)
         TRY(queue_store_add(queue->store, &s->failed.message, s->failed.body, NULL, s->failed.recipients, s->failed.n));
     if (s->delayed.is_made)
-        TRY(queue_store_add(queue->store, &s->delayed.message, s->delayed.body, NULL, s->delayed.recipients, s->delayed.n));
+        TRY(queue_store_add(queue->store, &s->delayed.message, s->delayed.body, NULL, s->delayed.recipients,
+                            s->delayed.n));
     for (size_t i = 0; i < job->n; i++) {
         enum err err = queue_store_update(queue->store, &job->rows[i]);
         if (err != ERR_OK && err != ERR_NOT_FOUND) /* dropped by the administrator meanwhile */
@@ -240,14 +246,15 @@ static void judge(struct job *job, size_t i, int64_t now_us) {
         int64_t after_us = is_soon ? QUEUE_LOST_US : queue_retry_after_us(job->queue, r->attempts);
         r->next_us = MIN(now_us + after_us, r->expires_us); /* one last try at the end */
     }
-    log_event(&job->log, o->reply / 100 == 2 ? LOG_INFO : LOG_WARN, "queue.attempt", LF_VIEW("to", r->address), LF_U64("reply", o->reply),
-              LF_VIEW("status", o->status), LF_VIEW("text", o->text), LF_VIEW("host", o->host), LF_U64("attempts", r->attempts),
+    log_event(&job->log, o->reply / 100 == 2 ? LOG_INFO : LOG_WARN, "queue.attempt", LF_VIEW("to", r->address),
+              LF_U64("reply", o->reply), LF_VIEW("status", o->status), LF_VIEW("text", o->text),
+              LF_VIEW("host", o->host), LF_U64("attempts", r->attempts),
               LF_TEXT("then", r->state == QUEUE_DONE ? "done" : "later"));
 }
 
 /* Writes the report of all rows for which is_in() is true. ERR_OK also when nobody is told. */
-static enum err report(struct job *job, bool (*is_in)(const struct job *job, size_t i, int64_t now_us), int64_t now_us, bool is_delay,
-                       struct queue_report *out) {
+static enum err report(struct job *job, bool (*is_in)(const struct job *job, size_t i, int64_t now_us), int64_t now_us,
+                       bool is_delay, struct queue_report *out) {
     struct queue_reported *list = ARENA_ARRAY(job->arena, job->n, struct queue_reported);
     size_t n = 0;
     if (!list)
@@ -260,13 +267,14 @@ static enum err report(struct job *job, bool (*is_in)(const struct job *job, siz
 
 static bool has_failed(const struct job *job, size_t i, int64_t now_us) {
     (void)now_us;
-    return job->rows[i].state == QUEUE_DONE && job->outcomes[i].reply / 100 != 2 && wants(&job->rows[i], QUEUE_NOTIFY_FAILURE);
+    return job->rows[i].state == QUEUE_DONE && job->outcomes[i].reply / 100 != 2 &&
+           wants(&job->rows[i], QUEUE_NOTIFY_FAILURE);
 }
 
 static bool is_late(const struct job *job, size_t i, int64_t now_us) {
     const struct queue_recipient *r = &job->rows[i];
-    return r->state == QUEUE_WAITING && now_us - job->message.created_us >= QUEUE_DELAYED_US && !(r->notify & QUEUE_NOTIFIED_DELAY) &&
-           wants(r, QUEUE_NOTIFY_DELAY);
+    return r->state == QUEUE_WAITING && now_us - job->message.created_us >= QUEUE_DELAYED_US &&
+           !(r->notify & QUEUE_NOTIFIED_DELAY) && wants(r, QUEUE_NOTIFY_DELAY);
 }
 
 static enum err make_reports(struct job *job, struct settling *s, int64_t now_us) {
@@ -321,7 +329,8 @@ static void settle(struct job *job) {
 
 void queue_attempt(struct queue_job *queue_job) {
     struct queue *queue = queue_job->queue;
-    struct job job = {.job = queue_job, .queue = queue, .arena = arena_new("attempt", JOB_BUDGET), .err = ERR_NO_MEMORY};
+    struct job job = {
+        .job = queue_job, .queue = queue, .arena = arena_new("attempt", JOB_BUDGET), .err = ERR_NO_MEMORY};
     if (job.arena) {
         job.rows = ARENA_ARRAY(job.arena, queue_job->n, struct queue_recipient);
         job.outcomes = ARENA_ARRAY(job.arena, queue_job->n, struct queue_outcome);

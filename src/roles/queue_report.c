@@ -12,7 +12,8 @@
 #define REPORT_MAX (512 * 1024) /* octets: a hundred recipients with their replies, and the header */
 
 /* The header block of the message as it lies in the queue, our own Received in front. */
-static enum err read_header(const struct queue_message *message, struct file *body, struct arena *arena, struct view *out) {
+static enum err read_header(const struct queue_message *message, struct file *body, struct arena *arena,
+                            struct view *out) {
     uint8_t *p = arena_alloc(arena, message->prefix.n + QUEUE_HEADER_MAX);
     size_t got;
     if (!p)
@@ -35,8 +36,9 @@ static struct view original_of(const struct queue_recipient *r) {
     return view_starts_nocase(r->orcpt, VIEW("rfc822;")) ? view_skip(r->orcpt, 7) : r->orcpt;
 }
 
-static enum err put_report(struct queue *queue, const struct queue_message *message, struct view header, const struct queue_reported *list,
-                           size_t n, bool is_delay, struct arena *arena, struct view *out) {
+static enum err put_report(struct queue *queue, const struct queue_message *message, struct view header,
+                           const struct queue_reported *list, size_t n, bool is_delay, struct arena *arena,
+                           struct view *out) {
     int64_t wall_us = queue_wall_us(queue);
     struct view host = queue->env->config->hostname, from;
     struct dsn_recipient *recipients = ARENA_ARRAY(arena, n, struct dsn_recipient);
@@ -77,12 +79,13 @@ static enum err put_report(struct queue *queue, const struct queue_message *mess
 }
 
 /* Where the sender's mail goes. *n = 0: nowhere. */
-static enum err find_sender(struct queue *queue, struct view sender, struct arena *arena, struct recipient_target **targets, size_t *n) {
+static enum err find_sender(struct queue *queue, struct view sender, struct arena *arena,
+                            struct recipient_target **targets, size_t *n) {
     struct recipient_lookup lookup = {.address = sender};
     struct recipient_result result;
     *n = 0;
-    TRY(role_peer_call(&queue->directory, &message_recipient_lookup_queue, &lookup, NULL, 0, loop_now_us(queue->env->loop) + ROLE_CALL_US, arena,
-                       &result, NULL));
+    TRY(role_peer_call(&queue->directory, &message_recipient_lookup_queue, &lookup, NULL, 0,
+                       loop_now_us(queue->env->loop) + ROLE_CALL_US, arena, &result, NULL));
     if (result.reply / 100 == 4)
         return ERR_TEMPORARY;
     if (result.reply != 0)
@@ -92,15 +95,17 @@ static enum err find_sender(struct queue *queue, struct view sender, struct aren
     return ERR_OK;
 }
 
-enum err queue_report_make(struct queue *queue, const struct queue_message *message, struct file *body, const struct queue_reported *list,
-                           size_t n, bool is_delay, struct arena *arena, struct queue_report *out) {
+enum err queue_report_make(struct queue *queue, const struct queue_message *message, struct file *body,
+                           const struct queue_reported *list, size_t n, bool is_delay, struct arena *arena,
+                           struct queue_report *out) {
     struct queue_report made = {0};
     struct recipient_target *targets = NULL;
     /* RFC5321-6.1, RFC3464-2: never a report about a report. */
     if (message->sender.n) {
         TRY(find_sender(queue, message->sender, arena, &targets, &made.n));
         if (made.n == 0)
-            log_event(&queue->env->log, LOG_WARN, "queue.report.nobody", LF_U64("message", message->id), LF_VIEW("sender", message->sender));
+            log_event(&queue->env->log, LOG_WARN, "queue.report.nobody", LF_U64("message", message->id),
+                      LF_VIEW("sender", message->sender));
     }
     if (made.n == 0) {
         *out = made;
@@ -131,7 +136,7 @@ enum err queue_report_make(struct queue *queue, const struct queue_message *mess
         };
     made.is_made = true;
     *out = made;
-    log_event(&queue->env->log, LOG_INFO, is_delay ? "queue.report.delay" : "queue.report.failure", LF_U64("message", message->id),
-              LF_VIEW("to", message->sender), LF_U64("recipients", n));
+    log_event(&queue->env->log, LOG_INFO, is_delay ? "queue.report.delay" : "queue.report.failure",
+              LF_U64("message", message->id), LF_VIEW("to", message->sender), LF_U64("recipients", n));
     return ERR_OK;
 }

@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOAD_STEP 500               /* recipients read beyond those that are in memory already */
-#define LOAD_BUDGET (16 * 1024 * 1024) /* octets: QUEUE_READY_MAX + LOAD_STEP rows of at most 2 KB, twice while they grow */
-#define LOAD_PACE_US (1 * US_PER_S) /* between two readings for the clock's sake: retries come in bunches */
-#define LOAD_AGAIN_US (60 * US_PER_S) /* after a reading that failed */
+#define LOAD_STEP 500 /* recipients read beyond those that are in memory already */
+#define LOAD_BUDGET \
+    (16 * 1024 * 1024) /* octets: QUEUE_READY_MAX + LOAD_STEP rows of at most 2 KB, twice while they grow */
+#define LOAD_PACE_US (1 * US_PER_S)    /* between two readings for the clock's sake: retries come in bunches */
+#define LOAD_AGAIN_US (60 * US_PER_S)  /* after a reading that failed */
 #define SLEEP_MAX_US (3600 * US_PER_S) /* the wall clock may be set */
 #define KEY_MAX 260
 
@@ -54,7 +55,8 @@ static struct queue_destination *destination_of(struct queue *queue, const struc
         return NULL;
     uint8_t *kept = (uint8_t *)(d + 1);
     memcpy(kept, key.p, key.n);
-    *d = (struct queue_destination){.queue = queue, .kind = (enum queue_kind)r->kind, .account = r->account, .key = view_of(kept, key.n)};
+    *d = (struct queue_destination){
+        .queue = queue, .kind = (enum queue_kind)r->kind, .account = r->account, .key = view_of(kept, key.n)};
     if (d->kind == QUEUE_REMOTE)
         d->domain = view_skip(d->key, 1);
     if (map_put(queue->destinations, d->key, d) != ERR_OK) {
@@ -160,7 +162,10 @@ static void read_rows(void *arg) {
 /* Those due and not in memory come in; the first of the others says when to look again. */
 static void load_due(struct queue *queue) {
     int64_t now_us = queue_wall_us(queue);
-    struct load load = {.queue = queue, .arena = arena_new("queue.due", LOAD_BUDGET), .max = map_count(queue->items) + LOAD_STEP, .err = ERR_NO_MEMORY};
+    struct load load = {.queue = queue,
+                        .arena = arena_new("queue.due", LOAD_BUDGET),
+                        .max = map_count(queue->items) + LOAD_STEP,
+                        .err = ERR_NO_MEMORY};
     if (load.arena)
         co_on_main(read_rows, &load);
     queue->loaded_us = now_us;
@@ -269,8 +274,8 @@ static void schedule_body(void *arg) {
         int64_t now_us = queue_wall_us(queue), wait_us = SLEEP_MAX_US;
         bool has_room = map_count(queue->items) < QUEUE_READY_MAX / 2;
         queue->is_woken = false;
-        if ((queue->more_due && has_room) || (queue->next_load_us <= now_us && now_us >= queue->loaded_us + LOAD_PACE_US) ||
-            now_us < queue->loaded_us)
+        if ((queue->more_due && has_room) ||
+            (queue->next_load_us <= now_us && now_us >= queue->loaded_us + LOAD_PACE_US) || now_us < queue->loaded_us)
             load_due(queue);
         bool started = true;
         while (started && queue->runnable_first && queue->jobs < QUEUE_JOBS_MAX)

@@ -10,7 +10,8 @@
 
 static void scenario_remote(struct stage *stage) {
     struct world *w = world_new(stage);
-    struct queue_target targets[] = {world_remote(VIEW("a@One.test")), world_remote(VIEW("b@one.TEST")), world_remote(VIEW("c@two.test"))};
+    struct queue_target targets[] = {world_remote(VIEW("a@One.test")), world_remote(VIEW("b@one.TEST")),
+                                     world_remote(VIEW("c@two.test"))};
     assert_int_equal(world_submit_id(w, 1, VIEW("me@local.test"), targets, 3), ERR_OK);
     world_pause(US_PER_S);
     assert_int_equal(w->attempts_n, 2); /* one a domain, without case */
@@ -35,7 +36,9 @@ static void scenario_local(struct stage *stage) {
     assert_int_equal(d->account, 7);
     assert_int_equal(d->id[0], 1); /* the edge's own id: what it committed is not committed again */
     /* RFC5321-4.4 */
-    assert_true(view_eq(buf_view(&d->text), VIEW("Return-Path: <x@remote.test>\r\nDelivered-To: me@local.test\r\n" WORLD_PREFIX WORLD_BODY)));
+    assert_true(
+        view_eq(buf_view(&d->text),
+                VIEW("Return-Path: <x@remote.test>\r\nDelivered-To: me@local.test\r\n" WORLD_PREFIX WORLD_BODY)));
     world_sleep(w);
     assert_int_equal(world_stored(w), 0);
     world_free(w);
@@ -51,10 +54,12 @@ static void scenario_large(struct stage *stage) {
     assert_int_equal(file_new_memory("large", &file), ERR_OK);
     assert_int_equal(file_write(file, view_of(large, sizeof(large)), 0), ERR_OK);
     struct queue_target target = world_local(7, VIEW("me@local.test"));
-    struct queue_submit submit = {.delivery_id = view_of(id, sizeof(id)), .size = sizeof(large), .targets = &target, .targets_n = 1};
+    struct queue_submit submit = {
+        .delivery_id = view_of(id, sizeof(id)), .size = sizeof(large), .targets = &target, .targets_n = 1};
     struct queue_submit_result result;
     struct handle handle = HANDLE_OF_FILE(file);
-    assert_int_equal(channel_call(w->edge, &message_queue_submit, &submit, &handle, 1, loop_now_us(stage->loop) + ROLE_CALL_US, NULL, &result, NULL),
+    assert_int_equal(channel_call(w->edge, &message_queue_submit, &submit, &handle, 1,
+                                  loop_now_us(stage->loop) + ROLE_CALL_US, NULL, &result, NULL),
                      ERR_OK);
     world_pause(US_PER_S);
     assert_int_equal(w->deliveries_n, 1);
@@ -67,13 +72,16 @@ static void scenario_large(struct stage *stage) {
 static void refuse(struct world *w, struct view recipient, struct attempt_outcome *outcome) {
     (void)w;
     if (!view_starts(recipient, VIEW("good")))
-        *outcome = (struct attempt_outcome){
-            .reply = 550, .status = VIEW("5.1.1"), .text = VIEW("no\r\nX-Injected: such user"), .host = VIEW("mx.remote.test")};
+        *outcome = (struct attempt_outcome){.reply = 550,
+                                            .status = VIEW("5.1.1"),
+                                            .text = VIEW("no\r\nX-Injected: such user"),
+                                            .host = VIEW("mx.remote.test")};
 }
 
 static void scenario_failure(struct stage *stage) {
     struct world *w = world_new(stage);
-    struct queue_target targets[] = {world_remote(VIEW("bad1@one.test")), world_remote(VIEW("good@one.test")), world_remote(VIEW("bad2@one.test"))};
+    struct queue_target targets[] = {world_remote(VIEW("bad1@one.test")), world_remote(VIEW("good@one.test")),
+                                     world_remote(VIEW("bad2@one.test"))};
     w->courier = refuse;
     assert_int_equal(world_submit_id(w, 1, VIEW("me@local.test"), targets, 3), ERR_OK);
     world_pause(US_PER_S);
@@ -86,7 +94,8 @@ static void scenario_failure(struct stage *stage) {
     assert_true(text_has(d, "Return-Path: <>\r\n"));
     assert_true(text_has(d, "report-type=delivery-status"));
     assert_true(text_has(d, "To: me@local.test") || text_has(d, "To: <me@local.test>"));
-    assert_true(text_has(d, "Final-Recipient: rfc822;bad1@one.test") || text_has(d, "Final-Recipient: rfc822; bad1@one.test"));
+    assert_true(text_has(d, "Final-Recipient: rfc822;bad1@one.test") ||
+                text_has(d, "Final-Recipient: rfc822; bad1@one.test"));
     assert_true(text_has(d, "bad2@one.test"));
     assert_false(text_has(d, "good@one.test"));
     assert_true(text_has(d, "Action: failed"));
@@ -119,8 +128,13 @@ static void scenario_remote_report(struct stage *stage) {
 static void scenario_nobody(struct stage *stage) {
     struct world *w = world_new(stage);
     w->courier = refuse;
-    assert_int_equal(world_submit_id(w, 1, VIEW_NONE, &(struct queue_target){.kind = RECIPIENT_REMOTE, .address = VIEW("bad@one.test")}, 1), ERR_OK);
-    assert_int_equal(world_submit_id(w, 2, VIEW("stranger@no.test"), &(struct queue_target){.kind = RECIPIENT_REMOTE, .address = VIEW("bad@one.test")}, 1),
+    assert_int_equal(world_submit_id(w, 1, VIEW_NONE,
+                                     &(struct queue_target){.kind = RECIPIENT_REMOTE, .address = VIEW("bad@one.test")},
+                                     1),
+                     ERR_OK);
+    assert_int_equal(world_submit_id(w, 2, VIEW("stranger@no.test"),
+                                     &(struct queue_target){.kind = RECIPIENT_REMOTE, .address = VIEW("bad@one.test")},
+                                     1),
                      ERR_OK);
     struct queue_target quiet = world_remote(VIEW("bad@one.test"));
     quiet.notify = QUEUE_NOTIFY_NEVER;
@@ -139,7 +153,9 @@ static void scenario_own_refusals(struct stage *stage) {
     world_sleep(w);
     w->config.relay = false;
     world_wake(w);
-    assert_int_equal(world_submit_id(w, 1, VIEW("me@local.test"), &(struct queue_target){.kind = RECIPIENT_REMOTE, .address = VIEW("x@one.test")}, 1),
+    assert_int_equal(world_submit_id(w, 1, VIEW("me@local.test"),
+                                     &(struct queue_target){.kind = RECIPIENT_REMOTE, .address = VIEW("x@one.test")},
+                                     1),
                      ERR_OK);
     world_pause(US_PER_S);
     assert_int_equal(w->attempts_n, 0);
@@ -149,7 +165,9 @@ static void scenario_own_refusals(struct stage *stage) {
     w->config.relay = true;
     world_wake(w);
     assert_int_equal(
-        world_submit_id(w, 2, VIEW("me@local.test"), &(struct queue_target){.kind = RECIPIENT_REMOTE, .address = VIEW("without-a-domain")}, 1), ERR_OK);
+        world_submit_id(w, 2, VIEW("me@local.test"),
+                        &(struct queue_target){.kind = RECIPIENT_REMOTE, .address = VIEW("without-a-domain")}, 1),
+        ERR_OK);
     world_pause(US_PER_S);
     assert_int_equal(w->attempts_n, 0);
     assert_int_equal(w->deliveries_n, 2);
@@ -167,8 +185,11 @@ static void scenario_mailbox_refuses(struct stage *stage) {
     assert_string_equal(w->attempts[0].first, "away@remote.test");
     w->verdict = VERDICT_ACCEPT;
     w->no_mailbox = true;
-    assert_int_equal(world_submit_id(w, 2, VIEW("away@remote.test"), &(struct queue_target){.kind = RECIPIENT_LOCAL, .account = 9, .address = VIEW("gone@local.test")}, 1),
-                     ERR_OK);
+    assert_int_equal(
+        world_submit_id(
+            w, 2, VIEW("away@remote.test"),
+            &(struct queue_target){.kind = RECIPIENT_LOCAL, .account = 9, .address = VIEW("gone@local.test")}, 1),
+        ERR_OK);
     world_pause(US_PER_S);
     assert_int_equal(w->attempts_n, 2);
     world_sleep(w);
@@ -200,7 +221,8 @@ static void scenario_mailbox_later(struct stage *stage) {
 static void defer(struct world *w, struct view recipient, struct attempt_outcome *outcome) {
     (void)w;
     (void)recipient;
-    *outcome = (struct attempt_outcome){.reply = 451, .status = VIEW("4.7.1"), .text = VIEW("greylisted"), .host = VIEW("mx.remote.test")};
+    *outcome = (struct attempt_outcome){
+        .reply = 451, .status = VIEW("4.7.1"), .text = VIEW("greylisted"), .host = VIEW("mx.remote.test")};
 }
 
 static void scenario_schedule(struct stage *stage) {
@@ -255,12 +277,16 @@ static void scenario_concurrency(struct stage *stage) {
     world_add_courier(w, 1);
     w->hangs = true;
     for (uint8_t i = 1; i <= 30; i++)
-        assert_int_equal(world_submit_id(w, i, VIEW("me@local.test"), &(struct queue_target){.kind = RECIPIENT_REMOTE, .address = VIEW("x@busy.test")}, 1),
-                         ERR_OK);
+        assert_int_equal(
+            world_submit_id(w, i, VIEW("me@local.test"),
+                            &(struct queue_target){.kind = RECIPIENT_REMOTE, .address = VIEW("x@busy.test")}, 1),
+            ERR_OK);
     world_pause(US_PER_S);
     assert_int_equal(w->under_way, QUEUE_REMOTE_JOBS);
     /* Another domain does not wait behind it. */
-    assert_int_equal(world_submit_id(w, 31, VIEW("me@local.test"), &(struct queue_target){.kind = RECIPIENT_REMOTE, .address = VIEW("x@idle.test")}, 1),
+    assert_int_equal(world_submit_id(w, 31, VIEW("me@local.test"),
+                                     &(struct queue_target){.kind = RECIPIENT_REMOTE, .address = VIEW("x@idle.test")},
+                                     1),
                      ERR_OK);
     world_pause(US_PER_S);
     assert_int_equal(w->under_way, QUEUE_REMOTE_JOBS + 1);
@@ -339,7 +365,8 @@ static void scenario_directory_away(struct stage *stage) {
 
 static void scenario_full(struct stage *stage) {
     struct world *w = world_new(stage);
-    assert_int_equal(world_submit(w, VIEW("me@local.test"), world_local(7, VIEW("me@local.test"))), ERR_OK); /* files and tables are there */
+    assert_int_equal(world_submit(w, VIEW("me@local.test"), world_local(7, VIEW("me@local.test"))),
+                     ERR_OK); /* files and tables are there */
     world_pause(US_PER_S);
     disk_sim_full(w->disk, true);
     struct queue_target target = world_remote(VIEW("x@one.test"));
@@ -363,8 +390,10 @@ static void scenario_full_settling(struct stage *stage) {
     struct world *w = world_new(stage);
     w->hangs = true;
     for (uint8_t i = 1; i <= 40; i++)
-        assert_int_equal(world_submit_id(w, i, VIEW("me@local.test"), &(struct queue_target){.kind = RECIPIENT_REMOTE, .address = VIEW("x@one.test")}, 1),
-                         ERR_OK);
+        assert_int_equal(
+            world_submit_id(w, i, VIEW("me@local.test"),
+                            &(struct queue_target){.kind = RECIPIENT_REMOTE, .address = VIEW("x@one.test")}, 1),
+            ERR_OK);
     world_pause(US_PER_S);
     disk_sim_full(w->disk, true);
     w->courier = refuse; /* reports need room */
@@ -397,7 +426,9 @@ static void scenario_group(struct stage *stage) {
     struct submitter submitters[20];
     unsigned left = 20;
     w->hangs = true;
-    assert_int_equal(world_submit_id(w, 100, VIEW("me@local.test"), &(struct queue_target){.kind = RECIPIENT_REMOTE, .address = VIEW("x@one.test")}, 1),
+    assert_int_equal(world_submit_id(w, 100, VIEW("me@local.test"),
+                                     &(struct queue_target){.kind = RECIPIENT_REMOTE, .address = VIEW("x@one.test")},
+                                     1),
                      ERR_OK);
     uint64_t before = disk_sim_syncs(w->disk);
     for (uint8_t i = 0; i < 20; i++) {
@@ -417,12 +448,13 @@ static void scenario_group(struct stage *stage) {
 static void scenario_kill(struct stage *stage) {
     struct world *w = world_new(stage);
     w->courier = refuse;
-    struct queue_target targets[] = {world_remote(VIEW("bad1@one.test")), world_local(8, VIEW("you@local.test")), world_remote(VIEW("bad2@one.test"))};
+    struct queue_target targets[] = {world_remote(VIEW("bad1@one.test")), world_local(8, VIEW("you@local.test")),
+                                     world_remote(VIEW("bad2@one.test"))};
     assert_int_equal(world_submit_id(w, 1, VIEW("me@local.test"), targets, 3), ERR_OK);
     for (int i = 0; i < 6; i++) {
         /* Nothing takes time on this loop: a few switches are a moment anywhere in the work. */
         for (uint64_t n = random_below(&stage->random.random, 40); n > 0; n--)
-            assert_int_equal(co_yield(), ERR_OK);
+            assert_int_equal(co_yield (), ERR_OK);
         world_kill(w, random_below(&stage->random.random, 2) == 0);
         world_wake(w);
     }
@@ -444,7 +476,8 @@ static void scenario_kill(struct stage *stage) {
 static void scenario_bad_submits(struct stage *stage) {
     struct world *w = world_new(stage);
     uint8_t id[MESSAGE_ID_SIZE] = {1};
-    struct queue_target good = world_remote(VIEW("x@one.test")), nameless = world_remote(VIEW_NONE), no_account = world_local(0, VIEW("me@local.test"));
+    struct queue_target good = world_remote(VIEW("x@one.test")), nameless = world_remote(VIEW_NONE),
+                        no_account = world_local(0, VIEW("me@local.test"));
     const struct queue_submit bad[] = {
         {.delivery_id = view_of(id, 5), .targets = &good, .targets_n = 1},
         {.delivery_id = view_of(id, sizeof(id))},
@@ -453,7 +486,8 @@ static void scenario_bad_submits(struct stage *stage) {
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct queue_submit_result result;
-        assert_int_equal(channel_call(w->edge, &message_queue_submit, &bad[i], NULL, 0, loop_now_us(stage->loop) + ROLE_CALL_US, NULL, &result, NULL),
+        assert_int_equal(channel_call(w->edge, &message_queue_submit, &bad[i], NULL, 0,
+                                      loop_now_us(stage->loop) + ROLE_CALL_US, NULL, &result, NULL),
                          ERR_SYNTAX);
     }
     world_pause(US_PER_S);
@@ -463,11 +497,11 @@ static void scenario_bad_submits(struct stage *stage) {
     world_free(w);
 }
 
-#define SCENARIO(name)                                          \
-    static void test_##name(void **state) {                     \
-        (void)state;                                            \
-        for (uint64_t seed = 1; seed <= 3; seed++)              \
-            stage_play(false, seed, scenario_##name, NULL);     \
+#define SCENARIO(name)                                      \
+    static void test_##name(void **state) {                 \
+        (void)state;                                        \
+        for (uint64_t seed = 1; seed <= 3; seed++)          \
+            stage_play(false, seed, scenario_##name, NULL); \
     }
 SCENARIO(remote)
 SCENARIO(local)
@@ -500,16 +534,26 @@ static void test_kill(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_remote),          cmocka_unit_test(test_local),
-        cmocka_unit_test(test_large),           cmocka_unit_test(test_failure),
-        cmocka_unit_test(test_remote_report),   cmocka_unit_test(test_nobody),
-        cmocka_unit_test(test_own_refusals),    cmocka_unit_test(test_mailbox_refuses),
-        cmocka_unit_test(test_mailbox_later),   cmocka_unit_test(test_schedule),
-        cmocka_unit_test(test_schedule_restarts), cmocka_unit_test(test_concurrency),
-        cmocka_unit_test(test_many),            cmocka_unit_test(test_courier_dies),
-        cmocka_unit_test(test_directory_away),  cmocka_unit_test(test_full),
-        cmocka_unit_test(test_full_settling),   cmocka_unit_test(test_group),
-        cmocka_unit_test(test_bad_submits),     cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_remote),
+        cmocka_unit_test(test_local),
+        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_failure),
+        cmocka_unit_test(test_remote_report),
+        cmocka_unit_test(test_nobody),
+        cmocka_unit_test(test_own_refusals),
+        cmocka_unit_test(test_mailbox_refuses),
+        cmocka_unit_test(test_mailbox_later),
+        cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_schedule_restarts),
+        cmocka_unit_test(test_concurrency),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_courier_dies),
+        cmocka_unit_test(test_directory_away),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_full_settling),
+        cmocka_unit_test(test_group),
+        cmocka_unit_test(test_bad_submits),
+        cmocka_unit_test(test_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

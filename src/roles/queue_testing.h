@@ -63,8 +63,8 @@ struct world {
     size_t attempts_n;
 
     enum verdict verdict;
-    bool no_mailbox;   /* the supervisor knows no such account */
-    bool mailbox_full; /* commits fail */
+    bool no_mailbox;     /* the supervisor knows no such account */
+    bool mailbox_full;   /* commits fail */
     bool directory_away; /* ERR_AGAIN */
     struct seen_delivery deliveries[DELIVERIES_MAX];
     size_t deliveries_n;
@@ -80,7 +80,8 @@ static inline void copy_text(char *to, size_t room, struct view v) {
     to[v.n] = 0;
 }
 
-static inline enum err world_attempt(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static inline enum err world_attempt(void *ctx, struct call *call, void *reply,
+                                     struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply_handles;
     struct world *w = ctx;
     const struct attempt *attempt = call->request;
@@ -106,7 +107,8 @@ static inline enum err world_attempt(void *ctx, struct call *call, void *reply, 
     result->outcomes = ARENA_ARRAY(call->arena, attempt->recipients_n, struct attempt_outcome);
     result->outcomes_n = attempt->recipients_n;
     for (uint32_t i = 0; i < attempt->recipients_n; i++) {
-        result->outcomes[i] = (struct attempt_outcome){.reply = 250, .status = VIEW("2.0.0"), .text = VIEW("taken"), .host = VIEW("mx.remote.test")};
+        result->outcomes[i] = (struct attempt_outcome){
+            .reply = 250, .status = VIEW("2.0.0"), .text = VIEW("taken"), .host = VIEW("mx.remote.test")};
         if (w->courier)
             w->courier(w, attempt->recipients[i].address, &result->outcomes[i]);
     }
@@ -117,7 +119,8 @@ static const struct channel_handler world_courier_handlers[] = {{&message_attemp
 static inline void world_add_courier(struct world *w, uint32_t index) {
     if (w->couriers[index])
         channel_free(w->couriers[index]);
-    w->couriers[index] = lodger_connect(&w->queue, ROLE_COURIER, index, world_courier_handlers, ARRAY_LEN(world_courier_handlers), w);
+    w->couriers[index] =
+        lodger_connect(&w->queue, ROLE_COURIER, index, world_courier_handlers, ARRAY_LEN(world_courier_handlers), w);
 }
 
 static inline void world_release(struct world *w) {
@@ -127,7 +130,8 @@ static inline void world_release(struct world *w) {
 
 /* ---- directory: me@local.test is account 7, away@remote.test is remote, all others nobody ---- */
 
-static inline enum err world_recipient(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static inline enum err world_recipient(void *ctx, struct call *call, void *reply,
+                                       struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply_handles;
     struct world *w = ctx;
     const struct recipient_lookup *lookup = call->request;
@@ -141,18 +145,20 @@ static inline enum err world_recipient(void *ctx, struct call *call, void *reply
     }
     result->targets = ARENA_NEW(call->arena, struct recipient_target);
     result->targets_n = 1;
-    result->targets[0] =
-        (struct recipient_target){.kind = is_local ? RECIPIENT_LOCAL : RECIPIENT_REMOTE, .account = is_local ? 7 : 0, .address = lookup->address};
+    result->targets[0] = (struct recipient_target){
+        .kind = is_local ? RECIPIENT_LOCAL : RECIPIENT_REMOTE, .account = is_local ? 7 : 0, .address = lookup->address};
     return ERR_OK;
 }
 static const struct channel_handler world_directory_handlers[] = {{&message_recipient_lookup_queue, world_recipient}};
 
 /* ---- mailboxes ---- */
 
-static inline void world_deliver(struct fake_mailbox *m, const struct deliver_commit_args *args, struct file *file, struct deliver_commit_result *result) {
+static inline void world_deliver(struct fake_mailbox *m, const struct deliver_commit_args *args, struct file *file,
+                                 struct deliver_commit_result *result) {
     struct world *w = m->w;
     for (size_t i = 0; i < w->deliveries_n; i++)
-        if (view_eq(view_of(w->deliveries[i].id, MESSAGE_ID_SIZE), args->id) && view_eq(view_cstr(w->deliveries[i].recipient), args->recipient)) {
+        if (view_eq(view_of(w->deliveries[i].id, MESSAGE_ID_SIZE), args->id) &&
+            view_eq(view_cstr(w->deliveries[i].recipient), args->recipient)) {
             result->duplicate = true;
             w->doubled++;
             return;
@@ -177,15 +183,16 @@ static inline void world_deliver(struct fake_mailbox *m, const struct deliver_co
     }
 }
 
-static inline enum err mailbox_call(struct account *account, const struct account_op_type *op, const void *args, struct file *file,
-                                    struct arena *arena, void *result) {
+static inline enum err mailbox_call(struct account *account, const struct account_op_type *op, const void *args,
+                                    struct file *file, struct arena *arena, void *result) {
     (void)arena;
     struct fake_mailbox *m = (struct fake_mailbox *)account;
     if (op->op == ACCOUNT_OP_deliver_check) {
         struct deliver_check_result *check = result;
         *check = (struct deliver_check_result){.verdict = (uint8_t)m->w->verdict};
         if (m->w->verdict == VERDICT_REJECT)
-            *check = (struct deliver_check_result){.verdict = VERDICT_REJECT, .status = VIEW("5.2.2"), .text = VIEW("over quota")};
+            *check = (struct deliver_check_result){
+                .verdict = VERDICT_REJECT, .status = VIEW("5.2.2"), .text = VIEW("over quota")};
         return ERR_OK;
     }
     assert_int_equal(op->op, ACCOUNT_OP_deliver_commit);
@@ -204,7 +211,8 @@ static inline void mailbox_free(struct account *account) {
 }
 static const struct account_ops fake_mailbox_ops = {mailbox_call, mailbox_nothing, mailbox_nothing, mailbox_free};
 
-static inline enum err world_mailbox(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static inline enum err world_mailbox(void *ctx, struct call *call, void *reply,
+                                     struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     struct world *w = ctx;
     if (w->no_mailbox)
@@ -212,7 +220,8 @@ static inline enum err world_mailbox(void *ctx, struct call *call, void *reply, 
     assert_true(w->mailboxes_n < MAILBOXES_MAX);
     struct fake_mailbox *m = &w->mailboxes[w->mailboxes_n++];
     struct channel *far;
-    *m = (struct fake_mailbox){.account.ops = &fake_mailbox_ops, .w = w, .number = ((const struct mailbox_request *)call->request)->account};
+    *m = (struct fake_mailbox){
+        .account.ops = &fake_mailbox_ops, .w = w, .number = ((const struct mailbox_request *)call->request)->account};
     m->server.account = &m->account;
     m->server.rights = RIGHT_DELIVER;
     TRY(channel_new_pair(w->stage->loop, &m->server.channel, &far));
@@ -228,9 +237,11 @@ static const struct channel_handler world_supervisor_handlers[] = {{&message_mai
 /* The queue starts (again) on the world's disk, with its neighbours. */
 static inline void world_wake(struct world *w) {
     w->queue = (struct lodger){.env = {.disk = w->disk, .simulated = true}};
-    lodger_start(&w->queue, w->stage, &role_queue, w->config, world_supervisor_handlers, ARRAY_LEN(world_supervisor_handlers), w);
+    lodger_start(&w->queue, w->stage, &role_queue, w->config, world_supervisor_handlers,
+                 ARRAY_LEN(world_supervisor_handlers), w);
     w->edge = lodger_connect(&w->queue, ROLE_EDGE, 0, NULL, 0, NULL);
-    w->directory = lodger_connect(&w->queue, ROLE_DIRECTORY, 0, world_directory_handlers, ARRAY_LEN(world_directory_handlers), w);
+    w->directory =
+        lodger_connect(&w->queue, ROLE_DIRECTORY, 0, world_directory_handlers, ARRAY_LEN(world_directory_handlers), w);
     world_add_courier(w, 0);
 }
 
@@ -271,7 +282,8 @@ static inline struct world *world_new(struct stage *stage) {
     w->arena = arena_new("world", 1024 * 1024);
     w->start_us = loop_now_us(stage->loop);
     w->mailbox_handlers_n = account_server_handlers(w->mailbox_handlers);
-    w->config = (struct role_configure){.hostname = VIEW("mail.local.test"), .relay = true, .queue_lifetime_us = LIFE_US, .queue_retry_us = RETRY_US};
+    w->config = (struct role_configure){
+        .hostname = VIEW("mail.local.test"), .relay = true, .queue_lifetime_us = LIFE_US, .queue_retry_us = RETRY_US};
     world_wake(w);
     return w;
 }
@@ -298,7 +310,8 @@ static inline struct queue_target world_remote(struct view address) {
 #define WORLD_PREFIX "Received: from there by here\r\n"
 #define WORLD_BODY "Subject: the subject\r\nFrom: me@local.test\r\n\r\nThe text\r\n"
 
-static inline enum err world_submit_id(struct world *w, uint8_t id, struct view sender, struct queue_target *targets, uint32_t n) {
+static inline enum err world_submit_id(struct world *w, uint8_t id, struct view sender, struct queue_target *targets,
+                                       uint32_t n) {
     uint8_t ids[MESSAGE_ID_SIZE];
     memset(ids, id, sizeof(ids));
     struct queue_submit submit = {.delivery_id = view_of(ids, sizeof(ids)),
@@ -309,7 +322,8 @@ static inline enum err world_submit_id(struct world *w, uint8_t id, struct view 
                                   .targets = targets,
                                   .targets_n = n};
     struct queue_submit_result result;
-    return channel_call(w->edge, &message_queue_submit, &submit, NULL, 0, loop_now_us(w->stage->loop) + ROLE_CALL_US, NULL, &result, NULL);
+    return channel_call(w->edge, &message_queue_submit, &submit, NULL, 0, loop_now_us(w->stage->loop) + ROLE_CALL_US,
+                        NULL, &result, NULL);
 }
 
 static inline enum err world_submit(struct world *w, struct view sender, struct queue_target target) {

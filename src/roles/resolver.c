@@ -18,9 +18,9 @@
 #include <unbound-event.h>
 #include <unbound.h>
 
-#define LOOKUPS_MAX 2000                /* at once; more are told to come again */
-#define LOOKUP_US (15 * US_PER_S)       /* the longest anybody waits; the library goes on and caches what comes */
-#define LOOKUP_MARGIN 4 /* one part of the asker's own time: a reply must still travel */
+#define LOOKUPS_MAX 2000          /* at once; more are told to come again */
+#define LOOKUP_US (15 * US_PER_S) /* the longest anybody waits; the library goes on and caches what comes */
+#define LOOKUP_MARGIN 4           /* one part of the asker's own time: a reply must still travel */
 #define PEERS_MAX 256
 #define WHY_MAX 500
 /* What fits beside the rest of a reply packet: 128 KiB less room for the frame. */
@@ -74,7 +74,8 @@ static void lookup_free(struct lookup *lookup) {
 }
 
 /* The library's answer. What it points to is its own and gone after this. */
-static void lookup_done(void *data, int rcode, void *packet, int packet_len, int sec, char *why_bogus, int was_ratelimited) {
+static void lookup_done(void *data, int rcode, void *packet, int packet_len, int sec, char *why_bogus,
+                        int was_ratelimited) {
     (void)was_ratelimited;
     struct lookup *lookup = data;
     if (lookup->is_left) {
@@ -93,12 +94,13 @@ static void lookup_done(void *data, int rcode, void *packet, int packet_len, int
 
 static void lookup_start(void *arg) {
     struct lookup *lookup = arg;
-    lookup->started = ub_resolve_event(lookup->resolver->ctx, lookup->name, lookup->type, CLASS_IN, lookup, lookup_done, NULL);
+    lookup->started =
+        ub_resolve_event(lookup->resolver->ctx, lookup->name, lookup->type, CLASS_IN, lookup, lookup_done, NULL);
 }
 
 static bool is_asked_type(uint16_t type) {
-    static const uint16_t types[] = {DNS_A,    DNS_NS,  DNS_CNAME, DNS_SOA,  DNS_PTR, DNS_MX,
-                                     DNS_TXT,  DNS_AAAA, DNS_SRV,  DNS_TLSA, DNS_CAA};
+    static const uint16_t types[] = {DNS_A,   DNS_NS,   DNS_CNAME, DNS_SOA,  DNS_PTR, DNS_MX,
+                                     DNS_TXT, DNS_AAAA, DNS_SRV,   DNS_TLSA, DNS_CAA};
     for (size_t i = 0; i < ARRAY_LEN(types); i++)
         if (types[i] == type)
             return true;
@@ -146,7 +148,8 @@ static enum err lookup_answer(struct lookup *lookup, struct view name, struct ar
     return arena_view(arena, buf_view(&lookup->why_bogus), &answer->why_bogus);
 }
 
-static enum err handle_lookup(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_lookup(void *ctx, struct call *call, void *reply,
+                              struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply_handles;
     struct resolver *resolver = ctx;
     struct loop *loop = resolver->env->loop;
@@ -218,24 +221,22 @@ static enum err set_all(struct ub_ctx *ctx, const struct setting *settings, size
 }
 
 static const struct setting plain_settings[] = {
-    {"msg-cache-size:", "2m", true},
-    {"rrset-cache-size:", "4m", true},
-    {"key-cache-size:", "1m", true},
-    {"neg-cache-size:", "512k", false},
-    {"outgoing-range:", "512", true},
-    {"num-queries-per-thread:", "1024", false},
-    {"outgoing-num-tcp:", "32", false},
-    {"edns-buffer-size:", "1232", false},        /* no fragments */
-    {"cache-max-negative-ttl:", "300", false},   /* a new MX is seen soon */
-    {"infra-host-ttl:", "60", false},            /* a server that was away is asked again soon */
-    {"infra-keep-probing:", "yes", false},
-    {"unwanted-reply-threshold:", "10000", false},
+    {"msg-cache-size:", "2m", true},           {"rrset-cache-size:", "4m", true},
+    {"key-cache-size:", "1m", true},           {"neg-cache-size:", "512k", false},
+    {"outgoing-range:", "512", true},          {"num-queries-per-thread:", "1024", false},
+    {"outgoing-num-tcp:", "32", false},        {"edns-buffer-size:", "1232", false}, /* no fragments */
+    {"cache-max-negative-ttl:", "300", false},                                       /* a new MX is seen soon */
+    {"infra-host-ttl:", "60", false}, /* a server that was away is asked again soon */
+    {"infra-keep-probing:", "yes", false},     {"unwanted-reply-threshold:", "10000", false},
 };
 /* A developer's server lies on loopback, and serves names that the root does not have. */
 static const struct setting forward_settings[] = {{"do-not-query-localhost:", "no", true}};
 /* What libunbound answers by itself; a server that was named must be asked instead. */
 static const char *const own_zones[] = {
-    "localhost.", "test.", "invalid.", "onion.", "home.arpa.", "127.in-addr.arpa.", "10.in-addr.arpa.", "168.192.in-addr.arpa.",
+    "localhost.",       "test.",
+    "invalid.",         "onion.",
+    "home.arpa.",       "127.in-addr.arpa.",
+    "10.in-addr.arpa.", "168.192.in-addr.arpa.",
 };
 
 /* One record a line, ';' starts a comment; ub_ctx_add_ta() takes one. */
@@ -394,7 +395,9 @@ static void drop_closed(struct resolver *resolver) {
 
 static void resolver_offer(struct role_env *env, const struct channel_offer *offer, struct channel *channel) {
     struct resolver *resolver = env->state;
-    const struct channel_handler *handlers = offer->peer == ROLE_COURIER ? courier_handlers : offer->peer == ROLE_EDGE ? edge_handlers : NULL;
+    const struct channel_handler *handlers = offer->peer == ROLE_COURIER ? courier_handlers
+                                             : offer->peer == ROLE_EDGE  ? edge_handlers
+                                                                         : NULL;
     drop_closed(resolver);
     struct channel **slot = handlers ? vec_add(&resolver->peers) : NULL;
     if (!slot) {
@@ -402,6 +405,7 @@ static void resolver_offer(struct role_env *env, const struct channel_offer *off
         return;
     }
     *slot = channel;
+    channel_set_handlers_max(channel, LOOKUPS_MAX / 2); /* most of them only wait for a server somewhere */
     if (channel_start(channel, role_name((enum role)offer->peer), handlers, 1, resolver, env->group) != ERR_OK) {
         channel_free(channel);
         resolver->peers.n--;

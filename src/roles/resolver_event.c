@@ -30,7 +30,9 @@ struct event {
 /* ---- firing ---- */
 
 static short ready_bits(const struct event *event) {
-    struct pollfd p = {.fd = event->fd, .events = (short)((event->bits & UB_EV_READ ? POLLIN : 0) | (event->bits & UB_EV_WRITE ? POLLOUT : 0))};
+    struct pollfd p = {
+        .fd = event->fd,
+        .events = (short)((event->bits & UB_EV_READ ? POLLIN : 0) | (event->bits & UB_EV_WRITE ? POLLOUT : 0))};
     if (poll(&p, 1, 0) <= 0)
         return 0;
     short bits = 0;
@@ -134,8 +136,8 @@ static void event_free(struct ub_event *super) {
     free(event);
 }
 
-static int event_add_timer(struct ub_event *super, struct ub_event_base *base, void (*callback)(int, short, void *), void *arg,
-                           struct timeval *tv) {
+static int event_add_timer(struct ub_event *super, struct ub_event_base *base, void (*callback)(int, short, void *),
+                           void *arg, struct timeval *tv) {
     struct event *event = (struct event *)super;
     event->base = (struct base *)base;
     event->callback = callback;
@@ -170,7 +172,8 @@ static void event_wouldblock(struct ub_event *super, int bit) {
     (void)bit;
 }
 
-static struct ub_event *base_new_event(struct ub_event_base *super, int fd, short bits, void (*callback)(int, short, void *), void *arg) {
+static struct ub_event *base_new_event(struct ub_event_base *super, int fd, short bits,
+                                       void (*callback)(int, short, void *), void *arg) {
     static const struct ub_event_vmt vmt = {
         .add_bits = event_add_bits,
         .del_bits = event_del_bits,
@@ -213,7 +216,8 @@ static int base_loopexit(struct ub_event_base *super, struct timeval *tv) {
     return 0;
 }
 
-static struct ub_event *base_new_signal(struct ub_event_base *super, int fd, void (*callback)(int, short, void *), void *arg) {
+static struct ub_event *base_new_signal(struct ub_event_base *super, int fd, void (*callback)(int, short, void *),
+                                        void *arg) {
     (void)super;
     (void)fd;
     (void)callback;
@@ -221,7 +225,8 @@ static struct ub_event *base_new_signal(struct ub_event_base *super, int fd, voi
     return NULL;
 }
 
-static struct ub_event *base_register_wsaevent(struct ub_event_base *super, void *wsaevent, void (*callback)(int, short, void *), void *arg) {
+static struct ub_event *base_register_wsaevent(struct ub_event_base *super, void *wsaevent,
+                                               void (*callback)(int, short, void *), void *arg) {
     (void)super;
     (void)wsaevent;
     (void)callback;

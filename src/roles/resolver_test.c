@@ -75,7 +75,8 @@ static void put_rdata(struct buf *out, const struct entry *e) {
         break;
     }
     case DNS_TXT:
-        for (uint32_t n = 0, all = 1; text.p[0] == '*' && view_to_u32(view_skip(text, 1), 5000, &all) == ERR_OK && n < all; n += 200) {
+        for (uint32_t n = 0, all = 1;
+             text.p[0] == '*' && view_to_u32(view_skip(text, 1), 5000, &all) == ERR_OK && n < all; n += 200) {
             buf_put_byte(out, 200);
             for (int i = 0; i < 200; i++)
                 buf_put_byte(out, 'x');
@@ -227,11 +228,13 @@ static void server_stop(struct server *server) {
 
 /* ---- the scenario ---- */
 
-static void ask(struct channel *channel, struct loop *loop, const char *name, uint16_t type, int64_t within_us, struct arena *arena,
-                struct dns_answer *answer) {
+static void ask(struct channel *channel, struct loop *loop, const char *name, uint16_t type, int64_t within_us,
+                struct arena *arena, struct dns_answer *answer) {
     struct dns_question question = {.name = view_cstr(name), .type = type};
     arena_clear(arena);
-    assert_int_equal(channel_call(channel, &message_dns_lookup, &question, NULL, 0, loop_now_us(loop) + within_us, arena, answer, NULL), ERR_OK);
+    assert_int_equal(channel_call(channel, &message_dns_lookup, &question, NULL, 0, loop_now_us(loop) + within_us,
+                                  arena, answer, NULL),
+                     ERR_OK);
 }
 
 static void check_answers(struct channel *channel, struct loop *loop, struct server *server) {
@@ -299,8 +302,12 @@ static void check_answers(struct channel *channel, struct loop *loop, struct ser
 
     /* Not everything can be asked. */
     struct dns_question any = {.name = VIEW("example.test"), .type = 255}, bad = {.name = VIEW("a..b"), .type = DNS_A};
-    assert_int_equal(channel_call(channel, &message_dns_lookup, &any, NULL, 0, loop_now_us(loop) + ROLE_CALL_US, arena, &a, NULL), ERR_DENIED);
-    assert_int_equal(channel_call(channel, &message_dns_lookup, &bad, NULL, 0, loop_now_us(loop) + ROLE_CALL_US, arena, &a, NULL), ERR_SYNTAX);
+    assert_int_equal(
+        channel_call(channel, &message_dns_lookup, &any, NULL, 0, loop_now_us(loop) + ROLE_CALL_US, arena, &a, NULL),
+        ERR_DENIED);
+    assert_int_equal(
+        channel_call(channel, &message_dns_lookup, &bad, NULL, 0, loop_now_us(loop) + ROLE_CALL_US, arena, &a, NULL),
+        ERR_SYNTAX);
 
     /* A server that says nothing: an answer within the asker's time all the same. */
     server->is_silent = true;
@@ -319,7 +326,8 @@ static void scenario(struct stage *stage) {
     struct net *net = net_new(stage->loop);
     struct lodger lodger = {.env = *trial->prepared};
     server_start(&server, stage->loop, net);
-    struct role_configure config = {.hostname = VIEW("mail.test"), .dns = {.family = 4, .ip = {127, 0, 0, 1}, .port = server.port}};
+    struct role_configure config = {.hostname = VIEW("mail.test"),
+                                    .dns = {.family = 4, .ip = {127, 0, 0, 1}, .port = server.port}};
     lodger_start(&lodger, stage, &role_resolver, config, NULL, 0, NULL);
     struct channel *channel = lodger_connect(&lodger, ROLE_COURIER, 0, NULL, 0, NULL);
     check_answers(channel, stage->loop, &server);
@@ -357,8 +365,8 @@ static void asker_body(void *arg) {
     struct dns_question question = {.name = VIEW("example.test"), .type = DNS_A};
     struct dns_answer a;
     struct arena *arena = arena_new("test", 65536);
-    asker->err = channel_call(asker->channel, &message_dns_lookup_edge, &question, NULL, 0, loop_now_us(co_loop(co_current())) + ROLE_CALL_US, arena,
-                              &a, NULL);
+    asker->err = channel_call(asker->channel, &message_dns_lookup_edge, &question, NULL, 0,
+                              loop_now_us(co_loop(co_current())) + ROLE_CALL_US, arena, &a, NULL);
     arena_free(arena);
     asker->is_done = true;
 }
@@ -370,7 +378,8 @@ static void scenario_leave(struct stage *stage) {
     struct net *net = net_new(stage->loop);
     struct lodger lodger = {.env = *trial->prepared};
     server_start(&server, stage->loop, net);
-    struct role_configure config = {.hostname = VIEW("mail.test"), .dns = {.family = 4, .ip = {127, 0, 0, 1}, .port = server.port}};
+    struct role_configure config = {.hostname = VIEW("mail.test"),
+                                    .dns = {.family = 4, .ip = {127, 0, 0, 1}, .port = server.port}};
     lodger_start(&lodger, stage, &role_resolver, config, NULL, 0, NULL);
     struct channel *channel = lodger_connect(&lodger, ROLE_EDGE, 0, NULL, 0, NULL);
     struct asker asker = {.channel = channel};
@@ -422,8 +431,13 @@ static void confined_child(int channel_fd, int root_fd) {
         _exit(1);
     int keep[] = {channel_fd, root_fd};
     enum confine_level level = confine_level_detect();
-    struct confine_params params = {
-        .level = level, .uid = CONFINED_UID, .gid = CONFINED_UID, .root_fd = root_fd, .spool_fd = -1, .keep = keep, .keep_n = ARRAY_LEN(keep)};
+    struct confine_params params = {.level = level,
+                                    .uid = CONFINED_UID,
+                                    .gid = CONFINED_UID,
+                                    .root_fd = root_fd,
+                                    .spool_fd = -1,
+                                    .keep = keep,
+                                    .keep_n = ARRAY_LEN(keep)};
     if (confine_apply(ROLE_RESOLVER, &params, &why) != ERR_OK) {
         (void)!write(2, why.p, why.n);
         _exit(2);
@@ -443,12 +457,14 @@ static void scenario_confined(struct stage *stage) {
     struct channel *supervisor, *near, *far;
     int fds[2];
     server_start(&server, stage->loop, net);
-    struct role_configure config = {
-        .role = ROLE_RESOLVER, .hostname = VIEW("mail.test"), .dns = {.family = 4, .ip = {127, 0, 0, 1}, .port = server.port}};
+    struct role_configure config = {.role = ROLE_RESOLVER,
+                                    .hostname = VIEW("mail.test"),
+                                    .dns = {.family = 4, .ip = {127, 0, 0, 1}, .port = server.port}};
     struct nothing nothing;
     assert_int_equal(channel_new_fd(stage->loop, confined->channel_fd, &supervisor), ERR_OK);
     assert_int_equal(channel_start(supervisor, "resolver", NULL, 0, NULL, NULL), ERR_OK);
-    assert_int_equal(channel_call(supervisor, &message_role_configure, &config, NULL, 0, loop_now_us(stage->loop) + ROLE_CALL_US, NULL, &nothing, NULL),
+    assert_int_equal(channel_call(supervisor, &message_role_configure, &config, NULL, 0,
+                                  loop_now_us(stage->loop) + ROLE_CALL_US, NULL, &nothing, NULL),
                      ERR_OK);
     assert_int_equal(channel_socketpair(fds), 0);
     assert_int_equal(channel_new_fd(stage->loop, fds[0], &near), ERR_OK);

@@ -75,8 +75,9 @@ static inline void lodger_body(void *arg) {
 }
 
 /* env: disk, net, prepared and simulated as the test wants them. handlers: what the test serves as the supervisor. */
-static inline void lodger_start(struct lodger *lodger, struct stage *stage, const struct role_def *def, struct role_configure config,
-                                const struct channel_handler *handlers, size_t n, void *ctx) {
+static inline void lodger_start(struct lodger *lodger, struct stage *stage, const struct role_def *def,
+                                struct role_configure config, const struct channel_handler *handlers, size_t n,
+                                void *ctx) {
     lodger->def = def;
     lodger->has_ended = false;
     lodger->env.role = def->role;
@@ -88,7 +89,8 @@ static inline void lodger_start(struct lodger *lodger, struct stage *stage, cons
     assert_int_equal(co_spawn(stage->loop, NULL, "role", lodger_body, lodger, NULL), ERR_OK);
     config.role = (uint8_t)def->role;
     struct nothing nothing;
-    assert_int_equal(channel_call(lodger->ours, &message_role_configure, &config, NULL, 0, loop_now_us(stage->loop) + ROLE_CALL_US, NULL, &nothing, NULL),
+    assert_int_equal(channel_call(lodger->ours, &message_role_configure, &config, NULL, 0,
+                                  loop_now_us(stage->loop) + ROLE_CALL_US, NULL, &nothing, NULL),
                      ERR_OK);
 }
 
@@ -103,8 +105,8 @@ static inline struct channel *lodger_offer(struct lodger *lodger, enum role peer
 }
 
 /* The same, started. */
-static inline struct channel *lodger_connect(struct lodger *lodger, enum role peer, uint32_t index, const struct channel_handler *handlers, size_t n,
-                                             void *ctx) {
+static inline struct channel *lodger_connect(struct lodger *lodger, enum role peer, uint32_t index,
+                                             const struct channel_handler *handlers, size_t n, void *ctx) {
     struct channel *near = lodger_offer(lodger, peer, index);
     assert_int_equal(channel_start(near, role_name(peer), handlers, n, ctx, NULL), ERR_OK);
     return near;
