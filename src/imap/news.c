@@ -217,20 +217,19 @@ static enum err ask(struct imap_session *s) {
 
 /* Highest first, so that no number moves another one that is still to be told. */
 static enum err tell_gone(struct imap_session *s) {
-    uint32_t first, last;
-    while (seqmap_prev_range(&s->sel.gone, UINT32_MAX, &first, &last)) {
-        uint32_t seq = seqmap_seq(&s->sel.told, last);
-        for (uint32_t uid = last;; uid--, seq--) {
+    struct imap_selected *sel = &s->sel;
+    for (size_t i = sel->gone.ranges.n; i > 0; i--) {
+        const struct seqmap_range *r = VEC_AT(&sel->gone.ranges, struct seqmap_range, i - 1);
+        uint32_t seq = seqmap_seq(&sel->told, r->last);
+        for (uint32_t n = r->last - r->first + 1; n > 0; n--, seq--) {
             imap_put_number_line(s, seq, VIEW("EXPUNGE"));
             if (!imap_out_breathe(&s->out))
                 return ERR_CLOSED;
-            if (uid == first)
-                break;
         }
-        TRY(seqmap_remove(&s->sel.told, first, last));
-        TRY(seqmap_remove(&s->sel.recent, first, last));
-        TRY(seqmap_remove(&s->sel.gone, first, last));
     }
+    TRY(seqmap_subtract(&sel->told, &sel->gone));
+    TRY(seqmap_subtract(&sel->recent, &sel->gone));
+    seqmap_clear(&sel->gone);
     return ERR_OK;
 }
 

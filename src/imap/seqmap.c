@@ -131,6 +131,48 @@ enum err seqmap_remove(struct seqmap *map, uint32_t first, uint32_t last) {
     return ERR_OK;
 }
 
+/* Appends behind everything that is there. */
+static enum err append(struct seqmap *map, uint32_t first, uint32_t last) {
+    struct seqmap_range *r = vec_add(&map->ranges);
+    if (r == NULL)
+        return map->ranges.n >= SEQMAP_RANGES_MAX ? ERR_LIMIT : ERR_NO_MEMORY;
+    r->first = first;
+    r->last = last;
+    map->count += length(r);
+    return ERR_OK;
+}
+
+/* What is left of one range; *j: the first range of other that may touch it. */
+static enum err append_rest(struct seqmap *left, struct seqmap_range r, const struct seqmap *other, size_t *j) {
+    while (*j < other->ranges.n && at(other, *j)->last < r.first)
+        (*j)++;
+    for (size_t k = *j; k < other->ranges.n && at(other, k)->first <= r.last; k++) {
+        const struct seqmap_range *cut = at(other, k);
+        if (cut->first > r.first)
+            TRY(append(left, r.first, cut->first - 1));
+        if (cut->last >= r.last)
+            return ERR_OK;
+        r.first = cut->last + 1;
+    }
+    return append(left, r.first, r.last);
+}
+
+enum err seqmap_subtract(struct seqmap *map, const struct seqmap *other) {
+    struct seqmap left;
+    size_t j = 0;
+    enum err err = ERR_OK;
+    seqmap_init(&left);
+    for (size_t i = 0; i < map->ranges.n && err == ERR_OK; i++)
+        err = append_rest(&left, *at(map, i), other, &j);
+    if (err != ERR_OK) {
+        seqmap_fini(&left);
+        return err;
+    }
+    seqmap_fini(map);
+    *map = left;
+    return ERR_OK;
+}
+
 uint32_t seqmap_seq(struct seqmap *map, uint32_t uid) {
     size_t i = find(map, uid);
     if (uid == 0 || i == map->ranges.n || at(map, i)->first > uid)

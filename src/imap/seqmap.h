@@ -35,6 +35,8 @@ uint32_t seqmap_last(const struct seqmap *map);
 enum err seqmap_add(struct seqmap *map, uint32_t first, uint32_t last) MUST_CHECK;
 /* Removes UIDs first..last where they are. ERR_NO_MEMORY, ERR_LIMIT (a split). */
 enum err seqmap_remove(struct seqmap *map, uint32_t first, uint32_t last) MUST_CHECK;
+/* Removes all UIDs of `other`, in one pass however many there are. The map is as it was after an error. */
+enum err seqmap_subtract(struct seqmap *map, const struct seqmap *other) MUST_CHECK;
 /* The sequence number of a UID, 0 when it is not there. */
 uint32_t seqmap_seq(struct seqmap *map, uint32_t uid);
 /* The UID of a sequence number, 0 when there is none. */
