@@ -327,30 +327,37 @@ static void settle(struct job *job) {
             queue_schedule_at(job->queue, job->rows[i].next_us);
 }
 
+static void try_all(struct job *job) {
+    if (job->job->destination->kind == QUEUE_LOCAL)
+        for (size_t i = 0; i < job->n; i++)
+            job->outcomes[i] = try_local(job, &job->rows[i]);
+    else
+        try_remote(job);
+    if (!co_is_canceled(co_current()))
+        settle(job);
+}
+
+static enum err begin(struct job *job) {
+    if (!job->arena)
+        return ERR_NO_MEMORY;
+    job->rows = ARENA_ARRAY(job->arena, job->job->n, struct queue_recipient);
+    job->outcomes = ARENA_ARRAY(job->arena, job->job->n, struct queue_outcome);
+    if (!job->rows || !job->outcomes)
+        return ERR_NO_MEMORY;
+    co_on_main(load_on_main, job);
+    return job->err;
+}
+
 void queue_attempt(struct queue_job *queue_job) {
     struct queue *queue = queue_job->queue;
-    struct job job = {
-        .job = queue_job, .queue = queue, .arena = arena_new("attempt", JOB_BUDGET), .err = ERR_NO_MEMORY};
-    if (job.arena) {
-        job.rows = ARENA_ARRAY(job.arena, queue_job->n, struct queue_recipient);
-        job.outcomes = ARENA_ARRAY(job.arena, queue_job->n, struct queue_outcome);
-    }
+    struct job job = {.job = queue_job, .queue = queue, .arena = arena_new("attempt", JOB_BUDGET)};
     log_child(&job.log, &queue->env->log, LF_U64("message", queue_job->items->message));
-    if (job.rows && job.outcomes)
-        co_on_main(load_on_main, &job);
-    if (job.err == ERR_NOT_FOUND) {
-        /* removed meanwhile */
-    } else if (job.err != ERR_OK) {
-        log_event(&job.log, LOG_ERROR, "queue.read", LF_ERR(job.err));
+    enum err err = begin(&job);
+    if (err == ERR_OK && job.n > 0) {
+        try_all(&job);
+    } else if (err != ERR_OK && err != ERR_NOT_FOUND) { /* else removed meanwhile */
+        log_event(&job.log, LOG_ERROR, "queue.read", LF_ERR(err));
         queue_schedule_at(queue, queue_wall_us(queue) + QUEUE_REPORT_RETRY_US);
-    } else if (job.n) {
-        if (queue_job->destination->kind == QUEUE_LOCAL)
-            for (size_t i = 0; i < job.n; i++)
-                job.outcomes[i] = try_local(&job, &job.rows[i]);
-        else
-            try_remote(&job);
-        if (!co_is_canceled(co_current()))
-            settle(&job);
     }
     file_unref(job.body);
     arena_free(job.arena);

@@ -377,8 +377,10 @@ static void resolver_stop(struct role_env *env) {
         channel_free(*VEC_AT(&resolver->peers, struct channel *, i));
     vec_fini(&resolver->peers);
     co_on_main(delete_context, env->prepared); /* its events lie on the loop, which ends before unprepare() */
-    while (resolver->lookups)
-        lookup_free(resolver->lookups);
+    for (struct lookup *lookup = resolver->lookups, *next; lookup; lookup = next) {
+        next = lookup->next;
+        lookup_free(lookup);
+    }
     free(resolver);
     env->state = NULL;
 }
