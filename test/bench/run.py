@@ -379,8 +379,8 @@ def part_accounts(results, plan, room):
 
 
 def part_connections(results, plan, room):
-    with Server(results, os.path.join(room, "connections")) as server:
-        for service in ("imap", "smtp"):
+    for service in ("imap", "smtp"):
+        with Server(results, os.path.join(room, f"connections-{service}")) as server:
             weigh(results, server, f"{plan.connections} plain {service.upper()} connections before login", plan.connections,
                   ["--port", server.port(service), "--plain", "--no-login", "--window", 100], None)
 
@@ -445,6 +445,8 @@ def main():
     unknown = [name for name in chosen if name not in PARTS]
     if unknown:
         parser.error(f"no such part: {unknown[0]}; there are {', '.join(PARTS)}")
+    if not os.access(VEREDUS, os.X_OK):
+        sys.exit(f"{VEREDUS} is missing: run ./dev bench, or set VEREDUS to the program")
     plan, results = Plan(options.quick), Results()
     began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     load = os.getloadavg()[0]
