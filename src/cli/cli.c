@@ -48,7 +48,8 @@ bool cli_has(const struct invocation *in, const char *name) {
     return false;
 }
 
-bool cli_number(const struct invocation *in, const char *name, uint64_t least, uint64_t most, uint64_t fallback, uint64_t *out) {
+bool cli_number(const struct invocation *in, const char *name, uint64_t least, uint64_t most, uint64_t fallback,
+                uint64_t *out) {
     const char *text = cli_value(in, name);
     if (!text) {
         *out = fallback;
@@ -56,7 +57,8 @@ bool cli_number(const struct invocation *in, const char *name, uint64_t least, u
     }
     uint64_t value;
     if (view_to_u64(view_cstr(text), most, &value) != ERR_OK || value < least) {
-        (void)cli_usage(in, "%s takes a number from %llu to %llu, not \"%s\".", name, (unsigned long long)least, (unsigned long long)most, text);
+        (void)cli_usage(in, "%s takes a number from %llu to %llu, not \"%s\".", name, (unsigned long long)least,
+                        (unsigned long long)most, text);
         return false;
     }
     *out = value;
@@ -77,13 +79,15 @@ static void help_command(const struct command *c, struct buf *out) {
     buf_put_str(out, "usage: ");
     put_command_line(c, out);
     for (const struct cli_option *o = c->options; o->name; o++)
-        buf_printf(out, " [%s%s%s]%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "", o->many ? "..." : "");
+        buf_printf(out, " [%s%s%s]%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "",
+                   o->many ? "..." : "");
     buf_printf(out, "\n\n%s\n", c->summary);
     if (c->options[0].name) {
         buf_put_str(out, "\noptions:\n");
         for (const struct cli_option *o = c->options; o->name; o++) {
             char left[64];
-            (void)snprintf(left, sizeof(left), "%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+            (void)snprintf(left, sizeof(left), "%s%s%s", o->name, o->argument ? " " : "",
+                           o->argument ? o->argument : "");
             buf_printf(out, "  %-28s %s\n", left, o->help);
         }
     }
@@ -104,10 +108,13 @@ static void help_commands(const char *noun, struct buf *out) {
         buf_printf(out, "  %-44.*s %s\n", VIEW_FMT(view_skip(buf_view(&left), sizeof("veredus"))), c->summary);
         buf_fini(&left);
     }
-    buf_printf(out, "\n`veredus %s --help` shows options and examples. A running server is found by --dir DIR or --config FILE.\n",
-               noun ? noun : "COMMAND");
+    buf_printf(
+        out,
+        "\n`veredus %s --help` shows options and examples. A running server is found by --dir DIR or --config FILE.\n",
+        noun ? noun : "COMMAND");
     if (!noun)
-        buf_put_str(out, "\nexamples:\n  veredus localserve\n  veredus quickstart you@example.org\n  veredus account list --dir /var/lib/veredus\n");
+        buf_put_str(out, "\nexamples:\n  veredus localserve\n  veredus quickstart you@example.org\n  veredus account "
+                         "list --dir /var/lib/veredus\n");
 }
 
 /* ---- arguments ---- */
@@ -153,7 +160,8 @@ static int parse_leading(int argc, char **argv, int *at, struct invocation *out,
                 buf_printf(text, "%s needs a value. See `veredus --help`.", word);
                 return CLI_USAGE;
             }
-            out->values[out->values_n++] = (struct cli_value){leading_options[i], joined ? (const char *)value.p : argv[++*at]};
+            out->values[out->values_n++] =
+                (struct cli_value){leading_options[i], joined ? (const char *)value.p : argv[++*at]};
             known = true;
         }
         if (!known) {
@@ -171,7 +179,8 @@ static void put_name(const struct command *c, struct buf *text) {
 
 static int wrong(const struct command *c, struct buf *text, const char *what, const char *word) {
     put_name(c, text);
-    buf_printf(text, " %s%s. See `veredus %s%s%s --help`.", what, word, c->noun, c->verb ? " " : "", c->verb ? c->verb : "");
+    buf_printf(text, " %s%s. See `veredus %s%s%s --help`.", what, word, c->noun, c->verb ? " " : "",
+               c->verb ? c->verb : "");
     return CLI_USAGE;
 }
 
@@ -205,8 +214,9 @@ static int parse_rest(int argc, char **argv, int at, struct invocation *out, str
             return wrong(c, text, "needs a value after ", option->name);
         if (!option->many && cli_has(out, option->name))
             return wrong(c, text, "takes only one ", option->name);
-        out->values[out->values_n++] =
-            (struct cli_value){option->name, !option->argument ? NULL : joined ? (const char *)value.p : argv[++at]};
+        out->values[out->values_n++] = (struct cli_value){option->name, !option->argument ? NULL
+                                                                        : joined          ? (const char *)value.p
+                                                                                          : argv[++at]};
     }
     if (out->positional_n < c->least)
         return wrong(c, text, "needs ", c->arguments);

@@ -18,9 +18,9 @@
 #define CLI_FAILED 1
 #define CLI_USAGE 2
 
-#define CLI_OPTIONS_MAX 12  /* of one command, in the table */
+#define CLI_OPTIONS_MAX 12     /* of one command, in the table */
 #define CLI_BUDGET (64u << 20) /* octets of memory for one run: a list of many accounts */
-#define CLI_PATH_MAX 4096   /* octets of a path */
+#define CLI_PATH_MAX 4096      /* octets of a path */
 
 struct cli_option {
     const char *name;     /* "--dir" */
@@ -35,8 +35,9 @@ struct command {
     const char *arguments;   /* "ADDRESS [TARGET]...", may be "" */
     const char *summary;     /* one line */
     const char *examples;    /* lines, each with its newline; may be NULL */
-    struct cli_option options[CLI_OPTIONS_MAX]; /* ends at a NULL name; --dir, --config, --json stand here too when taken */
-    unsigned least, most;    /* positional arguments */
+    struct cli_option
+        options[CLI_OPTIONS_MAX]; /* ends at a NULL name; --dir, --config, --json stand here too when taken */
+    unsigned least, most;         /* positional arguments */
     int (*run)(const struct invocation *in);
 };
 extern const struct command cli_commands[];
@@ -66,7 +67,8 @@ int cli_main(int argc, char **argv, const struct title *title);
 const char *cli_value(const struct invocation *in, const char *name);
 bool cli_has(const struct invocation *in, const char *name);
 /* A decimal option within limits; fallback when it is not given. Complains and returns false when it is no such number. */
-bool cli_number(const struct invocation *in, const char *name, uint64_t least, uint64_t most, uint64_t fallback, uint64_t *out);
+bool cli_number(const struct invocation *in, const char *name, uint64_t least, uint64_t most, uint64_t fallback,
+                uint64_t *out);
 
 /* "veredus: ..." and a newline on stderr. */
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -123,7 +123,8 @@ static void test_table(void **state) {
         assert_true(c->noun && c->summary && c->run && c->arguments && c->least <= c->most);
         assert_true((c->most > 0) == (c->arguments[0] != 0));
         char line[100];
-        (void)snprintf(line, sizeof(line), "veredus %s%s%s --help", c->noun, c->verb ? " " : "", c->verb ? c->verb : "");
+        (void)snprintf(line, sizeof(line), "veredus %s%s%s --help", c->noun, c->verb ? " " : "",
+                       c->verb ? c->verb : "");
         struct parsed p;
         parse(&p, line);
         assert_int_equal(p.status, -1);
@@ -132,7 +133,8 @@ static void test_table(void **state) {
         if (!c->examples) /* only what takes nothing has none */
             assert_true(c->most == 0 && !c->options[0].name);
         else
-            assert_true(view_find(help, VIEW("\nexamples:\n  veredus ")) > 0 || view_find(help, VIEW("| veredus ")) > 0);
+            assert_true(view_find(help, VIEW("\nexamples:\n  veredus ")) > 0 ||
+                        view_find(help, VIEW("| veredus ")) > 0);
         done(&p);
         for (size_t j = 0; j < i; j++) { /* a noun is a command or has verbs, and no row hides another */
             const struct command *d = &cli_commands[j];
@@ -170,12 +172,14 @@ static void test_names(void **state) {
         buf_init(&why, 2000);
         struct view out;
         enum err err = names_domain(view_cstr(names[i].text), arena, &out, &why);
-        if ((err == ERR_OK) != (names[i].domain != NULL) || (err == ERR_OK && !view_eq(out, view_cstr(names[i].domain))))
+        if ((err == ERR_OK) != (names[i].domain != NULL) ||
+            (err == ERR_OK && !view_eq(out, view_cstr(names[i].domain))))
             fail_msg("domain %s: %s", names[i].text, err_name(err));
         assert_true((err == ERR_OK) == (why.n == 0));
         buf_clear(&why);
         err = names_address(view_cstr(names[i].text), arena, &out, &why);
-        if ((err == ERR_OK) != (names[i].address != NULL) || (err == ERR_OK && !view_eq(out, view_cstr(names[i].address))))
+        if ((err == ERR_OK) != (names[i].address != NULL) ||
+            (err == ERR_OK && !view_eq(out, view_cstr(names[i].address))))
             fail_msg("address %s: %s", names[i].text, err_name(err));
         assert_true((err == ERR_OK) == (why.n == 0));
         buf_fini(&why);
@@ -198,11 +202,14 @@ static void test_password(void **state) {
     size_t n;
     assert_int_equal(password_verifiers(buf_view(&a), &seeded.random, arena, &verifiers, &n), ERR_OK);
     assert_int_equal(n, 1);
-    assert_true(verifiers->mechanism == SCRAM_SHA256 && verifiers->iterations == SCRAM_ITERATIONS_DEFAULT && verifiers->salt.n == SCRAM_SALT_SIZE);
+    assert_true(verifiers->mechanism == SCRAM_SHA256 && verifiers->iterations == SCRAM_ITERATIONS_DEFAULT &&
+                verifiers->salt.n == SCRAM_SALT_SIZE);
     /* the verifier is the password's: derived again, it is the same; and no octet of the password is in it */
     struct scram_keys keys;
-    assert_int_equal(scram_make_keys(SCRAM_SHA256, buf_view(&a), verifiers->salt, verifiers->iterations, &keys), ERR_OK);
-    assert_true(view_eq(verifiers->stored_key, view_of(keys.stored_key, 32)) && view_eq(verifiers->server_key, view_of(keys.server_key, 32)));
+    assert_int_equal(scram_make_keys(SCRAM_SHA256, buf_view(&a), verifiers->salt, verifiers->iterations, &keys),
+                     ERR_OK);
+    assert_true(view_eq(verifiers->stored_key, view_of(keys.stored_key, 32)) &&
+                view_eq(verifiers->server_key, view_of(keys.server_key, 32)));
     arena_free(arena);
     buf_fini(&a);
     buf_fini(&b);
@@ -233,8 +240,8 @@ static void test_scratch(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),  cmocka_unit_test(test_values),   cmocka_unit_test(test_table),
-        cmocka_unit_test(test_names),  cmocka_unit_test(test_password), cmocka_unit_test(test_scratch),
+        cmocka_unit_test(test_parse), cmocka_unit_test(test_values),   cmocka_unit_test(test_table),
+        cmocka_unit_test(test_names), cmocka_unit_test(test_password), cmocka_unit_test(test_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

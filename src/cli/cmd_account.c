@@ -22,7 +22,8 @@ static int with_password(const struct invocation *in, enum control_op op) {
     bool made;
     enum err err = password_obtain(in, &password, &made);
     if (err == ERR_OK)
-        err = password_verifiers(buf_view(&password), random_system(), in->arena, &request.verifiers, &request.verifiers_n);
+        err = password_verifiers(buf_view(&password), random_system(), in->arena, &request.verifiers,
+                                 &request.verifiers_n);
     int status = err == ERR_OK ? control_do(in, &request) : CLI_FAILED;
     if (status == CLI_OK && made)
         (void)printf("password: %.*s\n", VIEW_FMT(buf_view(&password)));
@@ -60,7 +61,8 @@ int cmd_account_list(const struct invocation *in) {
     } else {
         for (size_t i = 0; i < json_array_size(rows); i++) {
             const json_t *row = json_array_get(rows, i);
-            (void)printf("%s%s\n", json_string_value(json_object_get(row, "address")), json_is_true(json_object_get(row, "disabled")) ? " (disabled)" : "");
+            (void)printf("%s%s\n", json_string_value(json_object_get(row, "address")),
+                         json_is_true(json_object_get(row, "disabled")) ? " (disabled)" : "");
         }
     }
     json_decref(rows);

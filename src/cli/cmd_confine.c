@@ -42,15 +42,16 @@ static bool put_at(int fd, int number) {
 /* In the child: the descriptors that a started role finds, as roles/process.c gives them. */
 static enum err open_fixed(const struct ritual *r, struct confine_probe_env *env) {
     int pair[2];
-    int root = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), spool = open(r->spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int root = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+        spool = open(r->spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct netaddr any = {.family = 4, .ip = {127, 0, 0, 1}};
     int listener = net_listen_fd(&any);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return ERR_IO;
     int high_root = fcntl(root, F_DUPFD, CONFINE_HIGH_FD), high_spool = fcntl(spool, F_DUPFD, CONFINE_HIGH_FD),
         high_listener = fcntl(listener, F_DUPFD, CONFINE_HIGH_FD);
-    bool good = put_at(pair[0], PROCESS_CHANNEL_FD) && put_at(high_root, PROCESS_ROOT_FD) && put_at(high_spool, PROCESS_SPOOL_FD) &&
-                put_at(high_listener, CONFINE_LISTENER_FD);
+    bool good = put_at(pair[0], PROCESS_CHANNEL_FD) && put_at(high_root, PROCESS_ROOT_FD) &&
+                put_at(high_spool, PROCESS_SPOOL_FD) && put_at(high_listener, CONFINE_LISTENER_FD);
     good = good && chdir(r->dir) == 0; /* "its own files" of what is not locked in a directory */
     *env = (struct confine_probe_env){.listener_fd = CONFINE_LISTENER_FD, .spool_fd = -1};
     return good ? ERR_OK : ERR_IO;
@@ -86,7 +87,8 @@ static enum err run_ritual(struct confine_probe_ritual *ritual, struct confine_p
 
 static const char *make_dir(struct arena *arena, struct view scratch, const char *name, uid_t uid) {
     struct view path;
-    char *dir = arena_printf(arena, &path, "%.*s/%s", VIEW_FMT(scratch), name) == ERR_OK ? arena_cstr(arena, path) : NULL;
+    char *dir =
+        arena_printf(arena, &path, "%.*s/%s", VIEW_FMT(scratch), name) == ERR_OK ? arena_cstr(arena, path) : NULL;
     if (!dir || mkdir(dir, 0700) != 0 || (uid && chown(dir, uid, (gid_t)uid) != 0))
         return NULL;
     return dir;
@@ -98,9 +100,11 @@ static bool test_role(struct arena *arena, enum role role, bool is_template, str
     if (scratch_make(arena, &scratch) != ERR_OK)
         return false;
     char *top = arena_cstr(arena, scratch);
-    struct ritual r = {.ritual = {run_ritual}, .role = role, .level = confine_level_detect(), .is_template = is_template};
+    struct ritual r = {
+        .ritual = {run_ritual}, .role = role, .level = confine_level_detect(), .is_template = is_template};
     r.uid = process_role_uid(role);
-    bool owns_root = !is_template && (confine_policies[role].root == CONFINE_DIR_DATA || confine_policies[role].root == CONFINE_DIR_ACCOUNT);
+    bool owns_root = !is_template && (confine_policies[role].root == CONFINE_DIR_DATA ||
+                                      confine_policies[role].root == CONFINE_DIR_ACCOUNT);
     r.dir = make_dir(arena, scratch, "root", owns_root ? r.uid : 0);
     r.spool = make_dir(arena, scratch, "spool", r.uid);
     if (r.dir && !owns_root)
@@ -109,10 +113,12 @@ static bool test_role(struct arena *arena, enum role role, bool is_template, str
     struct buf report;
     buf_init(&report, CONFINE_REPORT_MAX);
     struct confine_probe_plan plan = confine_probe_plan_of(role, r.level, is_template);
-    enum err err = top && chmod(top, 0711) == 0 && r.dir && r.spool ? confine_probe_all(&plan, &r.ritual, &report, &failed) : ERR_IO;
+    enum err err = top && chmod(top, 0711) == 0 && r.dir && r.spool
+                       ? confine_probe_all(&plan, &r.ritual, &report, &failed)
+                       : ERR_IO;
     bool passed = err == ERR_OK && failed == 0;
-    buf_printf(table, "  %-6s %s%s: %u acts at level %s", passed ? "ok" : "FAILED", role_name(role), is_template ? " template" : "",
-               confine_probe_count(&plan), confine_level_name(r.level));
+    buf_printf(table, "  %-6s %s%s: %u acts at level %s", passed ? "ok" : "FAILED", role_name(role),
+               is_template ? " template" : "", confine_probe_count(&plan), confine_level_name(r.level));
     if (err != ERR_OK)
         buf_printf(table, ", not tried (%s)", err_name(err));
     else if (failed)

@@ -16,9 +16,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LOCALSERVE_OFFSET 1000        /* added to the standard ports */
-#define LOCALSERVE_OFFSET_MAX 64000   /* 993 and 1443 still fit below it */
-#define LOCALSERVE_EDGES_MAX 4        /* a test needs no more */
+#define LOCALSERVE_OFFSET 1000              /* added to the standard ports */
+#define LOCALSERVE_OFFSET_MAX 64000         /* 993 and 1443 still fit below it */
+#define LOCALSERVE_EDGES_MAX 4              /* a test needs no more */
 #define LOCALSERVE_RETRY_US (10 * US_PER_S) /* who tests a deferred message does not want to wait half an hour */
 #define LOCALSERVE_ADDRESS "user@localhost"
 #define LOCALSERVE_PASSWORD "veredus"
@@ -131,7 +131,8 @@ static int read_network_options(const struct invocation *in, struct localserve *
 
 static void show_ready(void *ctx) {
     const struct localserve *l = ctx;
-    (void)printf("Veredus " VEREDUS_VERSION " on loopback. The certificate is self-signed; PLAIN and LOGIN need TLS.\n\n");
+    (void)printf("Veredus " VEREDUS_VERSION
+                 " on loopback. The certificate is self-signed; PLAIN and LOGIN need TLS.\n\n");
     for (size_t i = 0; i < ARRAY_LEN(services); i++) {
         unsigned port = services[i].port + (unsigned)l->offset;
         char v6[32] = "";
@@ -142,12 +143,14 @@ static void show_ready(void *ctx) {
     (void)printf("\n");
     for (size_t i = 0; i < l->seeds_n; i++)
         (void)printf("  account      %.*s   password %.*s\n", VIEW_FMT(l->seeds[i].address), VIEW_FMT(l->passwords[i]));
-    (void)printf("  data         %.*s%s\n", VIEW_FMT(l->config.data_dir), l->is_scratch ? "   (removed at the end; --dir DIR keeps it)" : "");
+    (void)printf("  data         %.*s%s\n", VIEW_FMT(l->config.data_dir),
+                 l->is_scratch ? "   (removed at the end; --dir DIR keeps it)" : "");
     if (l->config.relay) {
         struct buf where;
         buf_init(&where, 100);
         buf_put_netaddr(&where, &l->config.dns);
-        (void)printf("  other mail   relayed by MX, asking %.*s, to port %u\n", VIEW_FMT(buf_view(&where)), l->config.relay_port);
+        (void)printf("  other mail   relayed by MX, asking %.*s, to port %u\n", VIEW_FMT(buf_view(&where)),
+                     l->config.relay_port);
         buf_fini(&where);
     } else {
         (void)printf("  other mail   refused; --dns IP:PORT relays it by MX\n");
@@ -175,7 +178,8 @@ int cmd_localserve(const struct invocation *in) {
     l.is_scratch = !dir;
     if ((dir ? place_absolute(in->arena, dir, &c->data_dir) : scratch_make(in->arena, &c->data_dir)) != ERR_OK)
         return CLI_FAILED;
-    struct serve_params params = {.config = c, .title = in->title, .seeds = l.seeds, .seeds_n = l.seeds_n, .ready = show_ready, .ctx = &l};
+    struct serve_params params = {
+        .config = c, .title = in->title, .seeds = l.seeds, .seeds_n = l.seeds_n, .ready = show_ready, .ctx = &l};
     status = serve_run(&params);
     if (l.is_scratch)
         scratch_remove(in->arena, c->data_dir);

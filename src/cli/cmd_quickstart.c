@@ -33,7 +33,8 @@ static enum err open_dir(struct quickstart *q) {
     if (!path)
         return ERR_NO_MEMORY;
     if (mkdir(path, 0711) != 0 && errno != EEXIST) {
-        cli_say("cannot make %s: %s. Choose another directory with --dir DIR, or make its parent first.", path, strerror(errno));
+        cli_say("cannot make %s: %s. Choose another directory with --dir DIR, or make its parent first.", path,
+                strerror(errno));
         return ERR_IO;
     }
     q->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -48,14 +49,16 @@ static enum err open_dir(struct quickstart *q) {
         return ERR_AGAIN;
     }
     if (faccessat(q->dir_fd, PLACE_CONFIG_NAME, F_OK, 0) == 0) {
-        cli_say("%s/" PLACE_CONFIG_NAME " is there already. Run `veredus serve --dir %s` and add accounts with `veredus account add`, or choose another directory.",
+        cli_say("%s/" PLACE_CONFIG_NAME " is there already. Run `veredus serve --dir %s` and add accounts with "
+                                        "`veredus account add`, or choose another directory.",
                 path, path);
         return ERR_EXISTS;
     }
     return ERR_OK;
 }
 
-static enum err add_key(struct directory_store *store, struct view domain, struct view selector, struct view algorithm) {
+static enum err add_key(struct directory_store *store, struct view domain, struct view selector,
+                        struct view algorithm) {
     struct buf der;
     buf_init_secret(&der, 8192);
     enum err err = tls_make_key(algorithm, &der);
@@ -111,7 +114,8 @@ static enum err write_config(struct quickstart *q) {
     buf_init(&text, QUICKSTART_CONFIG_MAX);
     config_write_example(&text, q->hostname, q->dir);
     int fd = openat(q->dir_fd, PLACE_CONFIG_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    bool good = fd >= 0 && buf_err(&text) == ERR_OK && write(fd, text.p, text.n) == (ssize_t)text.n && fsync(fd) == 0 && fsync(q->dir_fd) == 0;
+    bool good = fd >= 0 && buf_err(&text) == ERR_OK && write(fd, text.p, text.n) == (ssize_t)text.n && fsync(fd) == 0 &&
+                fsync(q->dir_fd) == 0;
     if (fd >= 0)
         (void)close(fd);
     buf_fini(&text);
@@ -119,13 +123,16 @@ static enum err write_config(struct quickstart *q) {
 }
 
 static void show_next(const struct quickstart *q) {
-    (void)printf("account   %.*s\npassword  %.*s   (shown this once)\nconfig    %.*s/" PLACE_CONFIG_NAME "\n\n", VIEW_FMT(q->address),
-                 VIEW_FMT(buf_view(&q->password)), VIEW_FMT(q->dir));
+    (void)printf("account   %.*s\npassword  %.*s   (shown this once)\nconfig    %.*s/" PLACE_CONFIG_NAME "\n\n",
+                 VIEW_FMT(q->address), VIEW_FMT(buf_view(&q->password)), VIEW_FMT(q->dir));
     (void)printf("Next:\n"
-                 "  1. Put these records into the zone %.*s, and one A or AAAA record for %.*s with the address of this machine:\n\n"
+                 "  1. Put these records into the zone %.*s, and one A or AAAA record for %.*s with the address of "
+                 "this machine:\n\n"
                  "%.*s. IN MX 10 %.*s.\n%.*s. IN TXT \"v=spf1 mx -all\"\n\n",
-                 VIEW_FMT(q->domain), VIEW_FMT(q->hostname), VIEW_FMT(q->domain), VIEW_FMT(q->hostname), VIEW_FMT(q->domain));
-    (void)printf("  2. Name a certificate in the configuration (section tls), or stay with the self-signed one for a first try.\n"
+                 VIEW_FMT(q->domain), VIEW_FMT(q->hostname), VIEW_FMT(q->domain), VIEW_FMT(q->hostname),
+                 VIEW_FMT(q->domain));
+    (void)printf("  2. Name a certificate in the configuration (section tls), or stay with the self-signed one for a "
+                 "first try.\n"
                  "  3. veredus check-config %.*s/" PLACE_CONFIG_NAME "\n"
                  "  4. veredus serve --dir %.*s      (as root: the standard ports need it)\n"
                  "  5. veredus account add friend@%.*s --dir %.*s\n",
@@ -162,7 +169,8 @@ int cmd_quickstart(const struct invocation *in) {
         if (err == ERR_EXISTS)
             cli_say("the account %.*s is there already. Choose another directory with --dir DIR.", VIEW_FMT(q.address));
         else if (err != ERR_OK)
-            cli_say("cannot make the account in %.*s (%s). Is there space, and is the directory this user's?", VIEW_FMT(q.dir), err_name(err));
+            cli_say("cannot make the account in %.*s (%s). Is there space, and is the directory this user's?",
+                    VIEW_FMT(q.dir), err_name(err));
         else if ((err = write_config(&q)) != ERR_OK)
             cli_say("cannot write %.*s/" PLACE_CONFIG_NAME ": %s.", VIEW_FMT(q.dir), strerror(errno));
     }

@@ -19,7 +19,8 @@ static void show_ready(void *ctx) {
     for (size_t i = 0; i < c->listeners_n; i++) {
         buf_clear(&where);
         buf_put_netaddr(&where, &c->listeners[i].address);
-        (void)printf("  %-12s %.*s\n", config_protocol_name(c->listeners[i].protocol, c->listeners[i].implicit_tls), VIEW_FMT(buf_view(&where)));
+        (void)printf("  %-12s %.*s\n", config_protocol_name(c->listeners[i].protocol, c->listeners[i].implicit_tls),
+                     VIEW_FMT(buf_view(&where)));
     }
     buf_fini(&where);
     (void)printf("  data         %.*s\nready\n", VIEW_FMT(c->data_dir));
@@ -39,7 +40,9 @@ int cmd_serve(const struct invocation *in) {
     if (!file)
         return CLI_FAILED;
     if (access(file, R_OK) != 0) {
-        cli_say("cannot read %s. Name the configuration with --config FILE, or make one with `veredus quickstart ADDRESS`.", file);
+        cli_say(
+            "cannot read %s. Name the configuration with --config FILE, or make one with `veredus quickstart ADDRESS`.",
+            file);
         return CLI_FAILED;
     }
     struct config config;

@@ -36,7 +36,8 @@ static int connect_to(const struct invocation *in, struct view dir) {
     if (error == EACCES || error == EPERM)
         cli_say("may not talk to the server of %.*s. Be root, or the user that started it.", VIEW_FMT(dir));
     else if (error == ENOENT || error == ECONNREFUSED || error == ENOTDIR)
-        cli_say("no server runs on %.*s. Start it (veredus serve), or say where it is: --dir DIR or --config FILE.", VIEW_FMT(dir));
+        cli_say("no server runs on %.*s. Start it (veredus serve), or say where it is: --dir DIR or --config FILE.",
+                VIEW_FMT(dir));
     else
         cli_say("cannot reach the server of %.*s: %s.", VIEW_FMT(dir), strerror(error));
     if (fd >= 0)

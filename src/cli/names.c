@@ -17,9 +17,10 @@ static bool may_be_domain(struct view text) {
 enum err names_domain(struct view text, struct arena *arena, struct view *out, struct buf *why) {
     char *name = arena_cstr(arena, text);
     uint8_t *ascii = NULL;
-    int rc = !name                 ? IDN2_MALLOC
-             : may_be_domain(text) ? idn2_lookup_u8((const uint8_t *)name, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL)
-                                   : IDN2_DISALLOWED;
+    int rc = !name ? IDN2_MALLOC
+             : may_be_domain(text)
+                 ? idn2_lookup_u8((const uint8_t *)name, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL)
+                 : IDN2_DISALLOWED;
     struct view found = view_cstr((const char *)ascii), lower = VIEW_NONE;
     if (view_ends(found, VIEW(".")))
         found.n--;
@@ -34,8 +35,8 @@ enum err names_domain(struct view text, struct arena *arena, struct view *out, s
     if (!control_domain_ok(lower)) {
         buf_put_str(why, "\"");
         buf_put_escaped(why, text, 300);
-        buf_printf(why, "\" is not a domain name%s%s%s. Write it like example.org.", rc == IDN2_OK ? "" : " (", rc == IDN2_OK ? "" : idn2_strerror(rc),
-                   rc == IDN2_OK ? "" : ")");
+        buf_printf(why, "\" is not a domain name%s%s%s. Write it like example.org.", rc == IDN2_OK ? "" : " (",
+                   rc == IDN2_OK ? "" : idn2_strerror(rc), rc == IDN2_OK ? "" : ")");
         return ERR_SYNTAX;
     }
     *out = lower;

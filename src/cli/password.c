@@ -77,9 +77,11 @@ enum err password_obtain(const struct invocation *in, struct buf *out, bool *mad
     if (cli_has(in, "--password-stdin")) {
         err = read_line(STDIN_FILENO, out);
         if (err != ERR_OK)
-            cli_say("cannot read the password from standard input%s.", err == ERR_LIMIT ? ": it is longer than 1024 octets" : "");
+            cli_say("cannot read the password from standard input%s.",
+                    err == ERR_LIMIT ? ": it is longer than 1024 octets" : "");
         else if (out->n == 0) {
-            cli_say("standard input held no password. Write it as the first line, or leave --password-stdin out and one is made.");
+            cli_say("standard input held no password. Write it as the first line, or leave --password-stdin out and "
+                    "one is made.");
             err = ERR_SYNTAX;
         }
         return err;
@@ -93,7 +95,8 @@ enum err password_obtain(const struct invocation *in, struct buf *out, bool *mad
     return err;
 }
 
-enum err password_verifiers(struct view password, struct random *random, struct arena *arena, struct scram_verifier **out, size_t *n) {
+enum err password_verifiers(struct view password, struct random *random, struct arena *arena,
+                            struct scram_verifier **out, size_t *n) {
     struct buf prepared;
     buf_init_secret(&prepared, SCRAM_PASSWORD_MAX * 2);
     struct scram_verifier *verifier = ARENA_NEW(arena, struct scram_verifier);
@@ -103,9 +106,11 @@ enum err password_verifiers(struct view password, struct random *random, struct 
     size_t size = scram_key_size(SCRAM_SHA256);
     enum err err = verifier ? sasl_prepare_password(password, &prepared) : ERR_NO_MEMORY;
     if (err != ERR_OK)
-        cli_say("this password cannot be used: it must be UTF-8 text without control characters, at most %d octets.", SCRAM_PASSWORD_MAX);
+        cli_say("this password cannot be used: it must be UTF-8 text without control characters, at most %d octets.",
+                SCRAM_PASSWORD_MAX);
     if (err == ERR_OK)
-        err = scram_make_keys(SCRAM_SHA256, buf_view(&prepared), view_of(salt, sizeof(salt)), SCRAM_ITERATIONS_DEFAULT, &keys);
+        err = scram_make_keys(SCRAM_SHA256, buf_view(&prepared), view_of(salt, sizeof(salt)), SCRAM_ITERATIONS_DEFAULT,
+                              &keys);
     if (err == ERR_OK) {
         *verifier = (struct scram_verifier){.mechanism = SCRAM_SHA256, .iterations = SCRAM_ITERATIONS_DEFAULT};
         err = arena_view(arena, view_of(salt, sizeof(salt)), &verifier->salt);

@@ -13,6 +13,7 @@ void password_make(struct random *random, struct buf *out);
  * *made: the user has not seen it yet. Complains. */
 enum err password_obtain(const struct invocation *in, struct buf *out, bool *made) MUST_CHECK;
 /* The verifiers of a password, in the arena. ERR_SYNTAX: not a password; complains. */
-enum err password_verifiers(struct view password, struct random *random, struct arena *arena, struct scram_verifier **out, size_t *n) MUST_CHECK;
+enum err password_verifiers(struct view password, struct random *random, struct arena *arena,
+                            struct scram_verifier **out, size_t *n) MUST_CHECK;
 
 #endif

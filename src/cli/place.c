@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define PLACE_ROOT "/var/lib/veredus"          /* of a server started by root */
+#define PLACE_ROOT "/var/lib/veredus"            /* of a server started by root */
 #define PLACE_USER_BELOW "/.local/share/veredus" /* below $HOME, where XDG_DATA_HOME is not set */
 
 enum err place_absolute(struct arena *arena, const char *path, struct view *out) {

@@ -42,7 +42,9 @@ static bool remove_below(int dir_fd, unsigned depth) {
             continue;
         if (unlinkat(dirfd(dir), entry->d_name, 0) == 0)
             continue;
-        int fd = depth < SCRATCH_DEPTH_MAX ? openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+        int fd = depth < SCRATCH_DEPTH_MAX
+                     ? openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                     : -1;
         all = fd >= 0 && remove_below(fd, depth + 1) && unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) == 0 && all;
     }
     (void)closedir(dir);

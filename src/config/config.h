@@ -18,7 +18,7 @@ struct config_listener {
     struct netaddr address;
     enum config_protocol protocol;
     bool implicit_tls;
-    bool proxy; /* a PROXY header comes first */
+    bool proxy;    /* a PROXY header comes first */
     uint32_t line; /* of `listener` in `file`, 0: none */
     struct view file;
 };
@@ -56,15 +56,15 @@ struct config {
     uint64_t message_size_max;                      /* octets */
     uint64_t quota_octets;                          /* 0: none */
     uint32_t recipients_max, connections_max, connections_per_network, login_attempts_max;
-    uint64_t spool_budget; /* octets an edge may spool in memory and files */
-    uint32_t edges;        /* processes; 0: one a core */
+    uint64_t spool_budget;                    /* octets an edge may spool in memory and files */
+    uint32_t edges;                           /* processes; 0: one a core */
     uint32_t account_uid_first, account_uids; /* range for mailboxes when root; 0: the service user */
     struct view service_user;
     struct netaddr dns;            /* family 0: full recursion */
     struct view trust_anchor_file; /* empty: the root's */
     int64_t queue_lifetime_us, queue_retry_us;
-    bool localserve, relay;        /* relay: outbound delivery by MX is on */
-    uint16_t relay_port;           /* 25 */
+    bool localserve, relay; /* relay: outbound delivery by MX is on */
+    uint16_t relay_port;    /* 25 */
     bool throttle_loopback;
     struct config_account *accounts; /* localserve only */
     size_t accounts_n;

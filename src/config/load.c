@@ -24,14 +24,27 @@
 #define CONFIG_FILE_MAX (1 << 20) /* octets of one file: far more than any real one */
 #define CONFIG_FILES_MAX 32       /* with all that are included */
 
-enum kind { KIND_HOSTNAME, KIND_PATH, KIND_NUMBER, KIND_PORT, KIND_SIZE, KIND_TIME, KIND_BOOL, KIND_ADDRESS, KIND_LEVEL, KIND_LISTENER_PROTOCOL, KIND_LISTENER_ADDRESS, KIND_LISTENER_PROXY };
+enum kind {
+    KIND_HOSTNAME,
+    KIND_PATH,
+    KIND_NUMBER,
+    KIND_PORT,
+    KIND_SIZE,
+    KIND_TIME,
+    KIND_BOOL,
+    KIND_ADDRESS,
+    KIND_LEVEL,
+    KIND_LISTENER_PROTOCOL,
+    KIND_LISTENER_ADDRESS,
+    KIND_LISTENER_PROXY
+};
 
 struct option {
     const char *section, *name; /* section NULL: at the top */
     enum kind kind;
-    size_t offset;          /* in struct config */
-    uint64_t least, most;   /* numbers; sizes in octets, times in microseconds */
-    int place;              /* enum config_option, or -1 */
+    size_t offset;        /* in struct config */
+    uint64_t least, most; /* numbers; sizes in octets, times in microseconds */
+    int place;            /* enum config_option, or -1 */
 };
 #define AT(member) offsetof(struct config, member)
 #define SECONDS(n) ((uint64_t)(n) * (uint64_t)US_PER_S)
@@ -168,14 +181,18 @@ static const char *read_value(struct loader *loader, const struct option *o, str
     case KIND_NUMBER:
     case KIND_PORT:
         (void)snprintf(remedy, 200, "Write a number from %s.", range);
-        return view_to_u64(v, UINT64_MAX, &value) == ERR_OK && read_number(value, o, at) ? NULL : "is not a number within limits";
+        return view_to_u64(v, UINT64_MAX, &value) == ERR_OK && read_number(value, o, at)
+                   ? NULL
+                   : "is not a number within limits";
     case KIND_SIZE:
         (void)snprintf(remedy, 200, "Write octets, or a number with K, M or G, from %s.", range);
         return values_size(v, &value) == ERR_OK && read_number(value, o, at) ? NULL : "is not a size within limits";
     case KIND_TIME:
         (void)snprintf(remedy, 200, "Write a number with s, m, h or d, from %s.", range);
         int64_t time_us = 0;
-        return values_time(v, &time_us) == ERR_OK && read_number((uint64_t)time_us, o, at) ? NULL : "is not a time within limits";
+        return values_time(v, &time_us) == ERR_OK && read_number((uint64_t)time_us, o, at)
+                   ? NULL
+                   : "is not a time within limits";
     case KIND_BOOL:
         (void)snprintf(remedy, 200, "Write true or false.");
         return values_bool(v, at) == ERR_OK ? NULL : "is neither true nor false";
@@ -188,11 +205,14 @@ static const char *read_value(struct loader *loader, const struct option *o, str
     case KIND_LISTENER_PROTOCOL:
         (void)snprintf(remedy, 200, "Write smtp, submission, submissions, imap or imaps.");
         loader->has_protocol = true;
-        return values_protocol(v, &loader->draft.protocol, &loader->draft.implicit_tls) == ERR_OK ? NULL : "is not a protocol";
+        return values_protocol(v, &loader->draft.protocol, &loader->draft.implicit_tls) == ERR_OK ? NULL
+                                                                                                  : "is not a protocol";
     case KIND_LISTENER_ADDRESS:
         (void)snprintf(remedy, 200, "Write IP:PORT, like 0.0.0.0:25 or [::]:25.");
         loader->has_address = true;
-        return netaddr_parse(v, 0, &loader->draft.address) == ERR_OK && loader->draft.address.port ? NULL : "is not an address with a port";
+        return netaddr_parse(v, 0, &loader->draft.address) == ERR_OK && loader->draft.address.port
+                   ? NULL
+                   : "is not an address with a port";
     case KIND_LISTENER_PROXY:
         (void)snprintf(remedy, 200, "Write true or false.");
         return values_bool(v, &loader->draft.proxy) == ERR_OK ? NULL : "is neither true nor false";
@@ -207,7 +227,8 @@ static int parse_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *resu
     char remedy[200];
     *(long *)result = 0;
     if (slot->line)
-        problem(loader, cfg->line, "%s is set a second time (first at %.*s:%u). Keep one of the two.", opt->name, VIEW_FMT(slot->file), slot->line);
+        problem(loader, cfg->line, "%s is set a second time (first at %.*s:%u). Keep one of the two.", opt->name,
+                VIEW_FMT(slot->file), slot->line);
     slot->line = (uint32_t)cfg->line;
     slot->file = view_cstr(loader->file);
     const char *what = read_value(loader, slot->option, view_cstr(value), remedy);
@@ -238,9 +259,11 @@ static int end_listener(cfg_t *cfg, cfg_opt_t *opt) {
     loader->draft.line = first;
     loader->draft.file = view_cstr(loader->file);
     if (!loader->has_protocol)
-        problem(loader, (int)first, "this listener has no protocol. Add one of smtp, submission, submissions, imap, imaps.");
+        problem(loader, (int)first,
+                "this listener has no protocol. Add one of smtp, submission, submissions, imap, imaps.");
     if (!loader->has_address)
-        problem(loader, (int)first, "this listener has no address. Add: address = \"0.0.0.0:25\" (with the port it needs).");
+        problem(loader, (int)first,
+                "this listener has no address. Add: address = \"0.0.0.0:25\" (with the port it needs).");
     if (loader->config->listeners_n >= CONFIG_LISTENERS_MAX)
         problem(loader, (int)first, "there are more than %d listeners. Remove some.", CONFIG_LISTENERS_MAX);
     else if (loader->has_protocol && loader->has_address)
@@ -289,7 +312,8 @@ static int include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv) {
         if (n > 0 && (size_t)n < sizeof(path) && add_part(loader, path, &why))
             return 0;
     }
-    problem(loader, cfg->line, "cannot include %s: %s. Correct the name, or remove the line.", argc == 1 ? path : "this", why);
+    problem(loader, cfg->line, "cannot include %s: %s. Correct the name, or remove the line.",
+            argc == 1 ? path : "this", why);
     return 0;
 }
 
@@ -323,7 +347,8 @@ static void shape_error(cfg_t *cfg, const char *format, va_list args) {
 static size_t fill_options(struct loader *loader, const char *section, cfg_opt_t *opts) {
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_LEN(options); i++) {
-        if ((section == NULL) != (options[i].section == NULL) || (section && !view_eq(view_cstr(section), view_cstr(options[i].section))))
+        if ((section == NULL) != (options[i].section == NULL) ||
+            (section && !view_eq(view_cstr(section), view_cstr(options[i].section))))
             continue;
         opts[n++] = (cfg_opt_t)CFG_INT_CB(options[i].name, 0, CFGF_NONE, parse_value);
         opts[n - 1].simple_value.number = &loader->slots[i].number;
@@ -409,7 +434,8 @@ static void parse_part(struct loader *loader, const char *path) {
         blank_comments(&text);
         buf_put_byte(&text, 0);
         if (cfg_parse_buf(cfg, (const char *)text.p) != CFG_SUCCESS && loader->failed == before)
-            problem(loader, cfg->line, "this cannot be read. Write NAME = VALUE, text in double quotes, sections as NAME { ... }.");
+            problem(loader, cfg->line,
+                    "this cannot be read. Write NAME = VALUE, text in double quotes, sections as NAME { ... }.");
     }
     buf_fini(&text);
     (void)cfg_free(cfg);
@@ -427,7 +453,10 @@ enum err config_load(const char *path, struct arena *arena, struct config *out, 
         loader->slots[i] = (struct slot){.loader = loader, .option = &options[i]};
     const char *why;
     if (!add_part(loader, path, &why)) {
-        buf_printf(problems, "%s:0: cannot read the configuration: %s. Name another with --config FILE, or make one with `veredus quickstart`.\n", path, why);
+        buf_printf(problems,
+                   "%s:0: cannot read the configuration: %s. Name another with --config FILE, or make one with "
+                   "`veredus quickstart`.\n",
+                   path, why);
         return ERR_NOT_FOUND;
     }
     config->file = view_cstr(loader->parts[0].path);

@@ -107,8 +107,10 @@ const char *config_protocol_name(enum config_protocol protocol, bool implicit_tl
 }
 
 enum err config_log_level(struct view name, int *out) {
-    static const struct view names[] = {
-        [LOG_DEBUG] = VIEW_INIT("debug"), [LOG_INFO] = VIEW_INIT("info"), [LOG_WARN] = VIEW_INIT("warn"), [LOG_ERROR] = VIEW_INIT("error")};
+    static const struct view names[] = {[LOG_DEBUG] = VIEW_INIT("debug"),
+                                        [LOG_INFO] = VIEW_INIT("info"),
+                                        [LOG_WARN] = VIEW_INIT("warn"),
+                                        [LOG_ERROR] = VIEW_INIT("error")};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (view_eq(name, names[i])) {
             *out = (int)i;

@@ -134,7 +134,8 @@ static enum err read_verifiers(const json_t *list, struct arena *arena, struct c
                         : view_eq(mechanism, VIEW("SCRAM-SHA-512")) ? SCRAM_SHA512
                                                                     : 0;
         json_int_t count = json_integer_value(iterations);
-        if (!to->mechanism || json_object_size(from) != 5 || count < CONTROL_ITERATIONS_LEAST || count > SCRAM_ITERATIONS_MAX)
+        if (!to->mechanism || json_object_size(from) != 5 || count < CONTROL_ITERATIONS_LEAST ||
+            count > SCRAM_ITERATIONS_MAX)
             return complain(why, "a verifier needs mechanism, iterations, salt, stored_key and server_key.");
         to->iterations = (uint32_t)count;
         size_t size = scram_key_size((enum scram_hash)to->mechanism);
@@ -144,7 +145,8 @@ static enum err read_verifiers(const json_t *list, struct arena *arena, struct c
         if (err == ERR_OK)
             err = read_octets(from, "server_key", 64, arena, &to->server_key);
         if (err != ERR_OK || to->stored_key.n != size || to->server_key.n != size)
-            return complain(why, "salt, stored_key and server_key of a verifier must be base64 of the mechanism's size.");
+            return complain(why,
+                            "salt, stored_key and server_key of a verifier must be base64 of the mechanism's size.");
     }
     out->verifiers_n = n;
     return ERR_OK;
@@ -202,7 +204,8 @@ static enum err read_request(const json_t *root, struct arena *arena, struct con
         TRY(read_targets(json_object_get(root, "targets"), arena, out, why));
         keys++;
     }
-    return json_object_size(root) == keys ? ERR_OK : complain(why, "the request has keys that this operation does not take.");
+    return json_object_size(root) == keys ? ERR_OK
+                                          : complain(why, "the request has keys that this operation does not take.");
 }
 
 enum err control_parse(struct view line, struct arena *arena, struct control_request *out, struct buf *why) {
@@ -241,9 +244,12 @@ static json_t *verifiers_json(const struct control_request *request) {
     json_t *list = json_array();
     for (size_t i = 0; i < request->verifiers_n; i++) {
         const struct scram_verifier *v = &request->verifiers[i];
-        const char *mechanism = v->mechanism == SCRAM_SHA1 ? "SCRAM-SHA-1" : v->mechanism == SCRAM_SHA512 ? "SCRAM-SHA-512" : "SCRAM-SHA-256";
-        json_t *one = json_pack("{s:s, s:I, s:o, s:o, s:o}", "mechanism", mechanism, "iterations", (json_int_t)v->iterations, "salt", octets(v->salt),
-                                "stored_key", octets(v->stored_key), "server_key", octets(v->server_key));
+        const char *mechanism = v->mechanism == SCRAM_SHA1     ? "SCRAM-SHA-1"
+                                : v->mechanism == SCRAM_SHA512 ? "SCRAM-SHA-512"
+                                                               : "SCRAM-SHA-256";
+        json_t *one = json_pack("{s:s, s:I, s:o, s:o, s:o}", "mechanism", mechanism, "iterations",
+                                (json_int_t)v->iterations, "salt", octets(v->salt), "stored_key", octets(v->stored_key),
+                                "server_key", octets(v->server_key));
         (void)json_array_append_new(list, one);
     }
     return list;

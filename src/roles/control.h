@@ -14,11 +14,11 @@
 #include "sasl/scram.h"
 #include "store/directory.h"
 
-#define CONTROL_LINE_MAX (64 * 1024)        /* octets of a request */
+#define CONTROL_LINE_MAX (64 * 1024)         /* octets of a request */
 #define CONTROL_REPLY_LINE_MAX (1024 * 1024) /* of a reply: an alias of DIRECTORY_TARGETS_MAX targets is one row */
-#define CONTROL_DEPTH_MAX 10                /* nesting of a request */
+#define CONTROL_DEPTH_MAX 10                 /* nesting of a request */
 #define CONTROL_VERIFIERS_MAX 4
-#define CONTROL_ITERATIONS_LEAST 4096         /* RFC7677-4 */
+#define CONTROL_ITERATIONS_LEAST 4096 /* RFC7677-4 */
 
 enum control_op {
     CONTROL_DOMAIN_ADD,

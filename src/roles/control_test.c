@@ -14,7 +14,9 @@
 
 #define BUDGET (4 << 20)
 #define KEY32 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-#define VERIFIER "{\"mechanism\":\"SCRAM-SHA-256\",\"iterations\":4096,\"salt\":\"AAEC\",\"stored_key\":\"" KEY32 "\",\"server_key\":\"" KEY32 "\"}"
+#define VERIFIER                                                                                     \
+    "{\"mechanism\":\"SCRAM-SHA-256\",\"iterations\":4096,\"salt\":\"AAEC\",\"stored_key\":\"" KEY32 \
+    "\",\"server_key\":\"" KEY32 "\"}"
 
 static const struct {
     const char *line;
@@ -24,7 +26,8 @@ static const struct {
     {"{\"id\":1,\"op\":\"domain.list\"}", ERR_OK, ""},
     {" { \"op\" : \"domain.add\", \"id\" : 0, \"domain\" : \"a.example\" } ", ERR_OK, ""},
     {"{\"id\":1,\"op\":\"account.add\",\"address\":\"a@b.example\",\"verifiers\":[" VERIFIER "]}", ERR_OK, ""},
-    {"{\"id\":1,\"op\":\"alias.add\",\"address\":\"a@b.example\",\"targets\":[\"c@d.example\",\"\xc3\xa9@d.example\"]}", ERR_OK, ""},
+    {"{\"id\":1,\"op\":\"alias.add\",\"address\":\"a@b.example\",\"targets\":[\"c@d.example\",\"\xc3\xa9@d.example\"]}",
+     ERR_OK, ""},
     {"", ERR_SYNTAX, "the request is not JSON."},
     {"{", ERR_SYNTAX, "the request is not JSON."},
     {"null", ERR_SYNTAX, "the request is not JSON."}, /* not an object or array */
@@ -44,20 +47,25 @@ static const struct {
     {"{\"id\":1,\"op\":\"account.add\",\"address\":\"a@b.example\"}", ERR_SYNTAX, "verifiers must be"},
     {"{\"id\":1,\"op\":\"account.add\",\"address\":\"a@b.example\",\"verifiers\":[]}", ERR_SYNTAX, "verifiers must be"},
     {"{\"id\":1,\"op\":\"account.add\",\"address\":\"a@b.example\",\"verifiers\":[1]}", ERR_SYNTAX, "a verifier needs"},
-    {"{\"id\":1,\"op\":\"account.add\",\"address\":\"a@b.example\",\"verifiers\":[" VERIFIER "," VERIFIER "," VERIFIER "," VERIFIER "," VERIFIER "]}",
+    {"{\"id\":1,\"op\":\"account.add\",\"address\":\"a@b.example\",\"verifiers\":[" VERIFIER "," VERIFIER "," VERIFIER
+     "," VERIFIER "," VERIFIER "]}",
      ERR_SYNTAX, "verifiers must be"},
     /* RFC7677-4: at least 4096 iterations */
-    {"{\"id\":1,\"op\":\"account.add\",\"address\":\"a@b.example\",\"verifiers\":[{\"mechanism\":\"SCRAM-SHA-256\",\"iterations\":4095,\"salt\":\"AAEC\","
+    {"{\"id\":1,\"op\":\"account.add\",\"address\":\"a@b.example\",\"verifiers\":[{\"mechanism\":\"SCRAM-SHA-256\","
+     "\"iterations\":4095,\"salt\":\"AAEC\","
      "\"stored_key\":\"" KEY32 "\",\"server_key\":\"" KEY32 "\"}]}",
      ERR_SYNTAX, "a verifier needs"},
-    {"{\"id\":1,\"op\":\"account.add\",\"address\":\"a@b.example\",\"verifiers\":[{\"mechanism\":\"SCRAM-SHA-1\",\"iterations\":4096,\"salt\":\"AAEC\","
+    {"{\"id\":1,\"op\":\"account.add\",\"address\":\"a@b.example\",\"verifiers\":[{\"mechanism\":\"SCRAM-SHA-1\","
+     "\"iterations\":4096,\"salt\":\"AAEC\","
      "\"stored_key\":\"" KEY32 "\",\"server_key\":\"" KEY32 "\"}]}",
      ERR_SYNTAX, "salt, stored_key"},
-    {"{\"id\":1,\"op\":\"account.add\",\"address\":\"a@b.example\",\"verifiers\":[{\"mechanism\":\"SCRAM-SHA-256\",\"iterations\":4096,\"salt\":\"?\","
+    {"{\"id\":1,\"op\":\"account.add\",\"address\":\"a@b.example\",\"verifiers\":[{\"mechanism\":\"SCRAM-SHA-256\","
+     "\"iterations\":4096,\"salt\":\"?\","
      "\"stored_key\":\"" KEY32 "\",\"server_key\":\"" KEY32 "\"}]}",
      ERR_SYNTAX, "salt, stored_key"},
     {"{\"id\":1,\"op\":\"alias.add\",\"address\":\"a@b.example\",\"targets\":[]}", ERR_SYNTAX, "targets must be"},
-    {"{\"id\":1,\"op\":\"alias.add\",\"address\":\"a@b.example\",\"targets\":[\"c\"]}", ERR_SYNTAX, "an address must be"},
+    {"{\"id\":1,\"op\":\"alias.add\",\"address\":\"a@b.example\",\"targets\":[\"c\"]}", ERR_SYNTAX,
+     "an address must be"},
     {"{\"id\":1,\"op\":[[[[[[[[[[1]]]]]]]]]]}", ERR_LIMIT, "the request is too long or nested"},
     {"{\"id\":1,\"op\":[[[[[[[[[1]]]]]]]]]}", ERR_SYNTAX, "there is no such operation."},
     {"{\"id\":1,\"op\":\"[[[[[[[[[[[[[[\\\"[[[[[[[[\"}", ERR_SYNTAX, "there is no such operation."},
@@ -104,7 +112,8 @@ static void test_limits(void **state) {
     buf_put_byte(&line, '}');
     struct control_request request;
     assert_int_equal(control_parse(buf_view(&line), arena, &request, &why), ERR_LIMIT);
-    assert_int_equal(control_parse(VIEW("{\"id\":1,\"op\":\"alias.add\",\"address\":\"a@b.example\",\"targets\":[\"a@a.a\",\"a@a.a\",\"a@a.a\",\"a@a.a\",\"a@a.a\","
+    assert_int_equal(control_parse(VIEW("{\"id\":1,\"op\":\"alias.add\",\"address\":\"a@b.example\",\"targets\":[\"a@a."
+                                        "a\",\"a@a.a\",\"a@a.a\",\"a@a.a\",\"a@a.a\","
                                         "\"a@a.a\",\"a@a.a\",\"a@a.a\",\"a@a.a\",\"a@a.a\"]}"),
                                    small, &request, &why),
                      ERR_LIMIT);
@@ -127,15 +136,32 @@ static void test_round_trip(void **state) {
     for (size_t i = 0; i < sizeof(keys); i++)
         keys[i] = (uint8_t)(i * 7);
     struct scram_verifier verifiers[3] = {
-        {.mechanism = SCRAM_SHA1, .iterations = 4096, .salt = VIEW("salt"), .stored_key = view_of(keys, 20), .server_key = view_of(keys, 20)},
-        {.mechanism = SCRAM_SHA256, .iterations = 10000, .salt = VIEW("\0\1\2"), .stored_key = view_of(keys, 32), .server_key = view_of(keys + 1, 32)},
-        {.mechanism = SCRAM_SHA512, .iterations = SCRAM_ITERATIONS_MAX, .salt = VIEW("x"), .stored_key = view_of(keys, 64), .server_key = view_of(keys, 64)},
+        {.mechanism = SCRAM_SHA1,
+         .iterations = 4096,
+         .salt = VIEW("salt"),
+         .stored_key = view_of(keys, 20),
+         .server_key = view_of(keys, 20)},
+        {.mechanism = SCRAM_SHA256,
+         .iterations = 10000,
+         .salt = VIEW("\0\1\2"),
+         .stored_key = view_of(keys, 32),
+         .server_key = view_of(keys + 1, 32)},
+        {.mechanism = SCRAM_SHA512,
+         .iterations = SCRAM_ITERATIONS_MAX,
+         .salt = VIEW("x"),
+         .stored_key = view_of(keys, 64),
+         .server_key = view_of(keys, 64)},
     };
     struct alias_target targets[2] = {{VIEW_INIT("b@c.example")}, {VIEW_INIT("d+e@f.example")}};
     for (enum control_op op = 0; op < CONTROL_OP_COUNT; op++) {
-        struct control_request request = {
-            .id = 1000 + op, .op = op, .domain = VIEW("a.example"), .address = VIEW("a@b.example"), .verifiers = verifiers, .verifiers_n = 3,
-            .targets = targets, .targets_n = 2};
+        struct control_request request = {.id = 1000 + op,
+                                          .op = op,
+                                          .domain = VIEW("a.example"),
+                                          .address = VIEW("a@b.example"),
+                                          .verifiers = verifiers,
+                                          .verifiers_n = 3,
+                                          .targets = targets,
+                                          .targets_n = 2};
         struct arena *arena = arena_new("test", BUDGET);
         struct buf line, why;
         buf_init(&line, CONTROL_LINE_MAX);
@@ -166,21 +192,47 @@ static void test_names(void **state) {
         const char *text;
         bool domain, address;
     } names[] = {
-        {"example.org", true, false},      {"localhost", true, false},       {"xn--bcher-kva.example", true, false}, {"a-b.c1", true, false},
-        {"", false, false},                {".", false, false},              {"a.", false, false},                   {".a", false, false},
-        {"a..b", false, false},            {"-a.b", false, false},           {"a-.b", false, false},                 {"A.b", false, false},
-        {"a_b.c", false, false},           {"a b", false, false},            {"b\xc3\xbc.c", false, false},          {"a@b", false, true},
-        {"a.b+c@d.e", false, true},        {"\xc3\xa9@b.c", false, true},    {"\xc3@b.c", false, false},             {".a@b", false, false},
-        {"a.@b", false, false},            {"a..b@c", false, false},         {"a b@c", false, false},                {"\"a\"@c", false, false},
-        {"a@", false, false},              {"@b", false, false},             {"a@b.", false, false},                 {"a@B", false, false},
-        {"A@b", false, false},             {"a@b@c", false, false},          {"a<b@c", false, false},                {"a\x7f@c", false, false},
-        {"0123456789012345678901234567890123456789012345678901234567890123@b", false, true}, /* RFC5321-4.5.3.1.1: 64 octets */
+        {"example.org", true, false},
+        {"localhost", true, false},
+        {"xn--bcher-kva.example", true, false},
+        {"a-b.c1", true, false},
+        {"", false, false},
+        {".", false, false},
+        {"a.", false, false},
+        {".a", false, false},
+        {"a..b", false, false},
+        {"-a.b", false, false},
+        {"a-.b", false, false},
+        {"A.b", false, false},
+        {"a_b.c", false, false},
+        {"a b", false, false},
+        {"b\xc3\xbc.c", false, false},
+        {"a@b", false, true},
+        {"a.b+c@d.e", false, true},
+        {"\xc3\xa9@b.c", false, true},
+        {"\xc3@b.c", false, false},
+        {".a@b", false, false},
+        {"a.@b", false, false},
+        {"a..b@c", false, false},
+        {"a b@c", false, false},
+        {"\"a\"@c", false, false},
+        {"a@", false, false},
+        {"@b", false, false},
+        {"a@b.", false, false},
+        {"a@B", false, false},
+        {"A@b", false, false},
+        {"a@b@c", false, false},
+        {"a<b@c", false, false},
+        {"a\x7f@c", false, false},
+        {"0123456789012345678901234567890123456789012345678901234567890123@b", false,
+         true}, /* RFC5321-4.5.3.1.1: 64 octets */
         {"01234567890123456789012345678901234567890123456789012345678901234@b", false, false},
         {"012345678901234567890123456789012345678901234567890123456789012", true, false}, /* RFC1035-2.3.4: 63 octets */
         {"0123456789012345678901234567890123456789012345678901234567890123", false, false},
     };
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (control_domain_ok(view_cstr(names[i].text)) != names[i].domain || control_address_ok(view_cstr(names[i].text)) != names[i].address)
+        if (control_domain_ok(view_cstr(names[i].text)) != names[i].domain ||
+            control_address_ok(view_cstr(names[i].text)) != names[i].address)
             fail_msg("%s", names[i].text);
 }
 

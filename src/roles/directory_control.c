@@ -137,7 +137,8 @@ static enum err domain_list(struct control *c) {
     size_t n;
     TRY(directory_domain_list(c->d->store, c->arena, &rows, &n));
     for (size_t i = 0; i < n; i++)
-        TRY(put_row(c, json_pack("{s:o, s:o}", "name", text_json(rows[i].name), "created", time_json(rows[i].created_us))));
+        TRY(put_row(
+            c, json_pack("{s:o, s:o}", "name", text_json(rows[i].name), "created", time_json(rows[i].created_us))));
     return ERR_OK;
 }
 
@@ -147,7 +148,8 @@ static enum err domain_records(struct control *c) {
     struct view name = c->request.domain, host = c->d->env->config->hostname, line;
     enum err err = directory_domain_get(c->d->store, name, c->arena, &row);
     if (err == ERR_NOT_FOUND)
-        return refuse(c, err, "there is no domain %.*s. Make it first: veredus domain add %.*s", VIEW_FMT(name), VIEW_FMT(name));
+        return refuse(c, err, "there is no domain %.*s. Make it first: veredus domain add %.*s", VIEW_FMT(name),
+                      VIEW_FMT(name));
     TRY(err);
     TRY(arena_printf(c->arena, &line, "%.*s. IN MX 10 %.*s.", VIEW_FMT(name), VIEW_FMT(host)));
     TRY(put_row(c, json_pack("{s:o, s:o}", "record", text_json(line), "host", text_json(host))));
@@ -166,7 +168,8 @@ static enum err account_of_request(struct control *c, struct account_row *row) {
 static enum err address_refused(struct control *c, enum err err) {
     struct view whole = c->request.address, domain = view_skip(whole, (size_t)(view_rfind_byte(whole, '@') + 1));
     if (err == ERR_NOT_FOUND)
-        return refuse(c, err, "there is no domain %.*s. Make it first: veredus domain add %.*s", VIEW_FMT(domain), VIEW_FMT(domain));
+        return refuse(c, err, "there is no domain %.*s. Make it first: veredus domain add %.*s", VIEW_FMT(domain),
+                      VIEW_FMT(domain));
     if (err == ERR_EXISTS)
         return refuse(c, err, "the address %.*s is taken by an account or alias.", VIEW_FMT(whole));
     return err;
@@ -197,8 +200,9 @@ static enum err account_list(struct control *c) {
     size_t n;
     TRY(directory_account_list(c->d->store, c->arena, &rows, &n));
     for (size_t i = 0; i < n; i++)
-        TRY(put_row(c, json_pack("{s:o, s:I, s:b, s:I, s:o}", "address", text_json(rows[i].address), "id", (json_int_t)rows[i].id, "disabled",
-                                 (int)rows[i].disabled, "quota", (json_int_t)rows[i].quota_octets, "created", time_json(rows[i].created_us))));
+        TRY(put_row(c, json_pack("{s:o, s:I, s:b, s:I, s:o}", "address", text_json(rows[i].address), "id",
+                                 (json_int_t)rows[i].id, "disabled", (int)rows[i].disabled, "quota",
+                                 (json_int_t)rows[i].quota_octets, "created", time_json(rows[i].created_us))));
     return ERR_OK;
 }
 
@@ -266,12 +270,14 @@ static enum err (*const run[CONTROL_OP_COUNT])(struct control *c) = {
 /* ---- the connection ---- */
 
 static bool changes_nothing(enum control_op op) {
-    return op == CONTROL_DOMAIN_LIST || op == CONTROL_DOMAIN_RECORDS || op == CONTROL_ACCOUNT_LIST || op == CONTROL_ALIAS_LIST;
+    return op == CONTROL_DOMAIN_LIST || op == CONTROL_DOMAIN_RECORDS || op == CONTROL_ACCOUNT_LIST ||
+           op == CONTROL_ALIAS_LIST;
 }
 
 static void log_request(struct control *c, uint32_t uid, enum err err) {
     struct view what = c->request.address.n ? c->request.address : c->request.domain;
-    log_event(&c->d->env->log, LOG_INFO, "control", LF_TEXT("op", control_op_name(c->request.op)), LF_VIEW("what", what), LF_U64("uid", uid), LF_ERR(err));
+    log_event(&c->d->env->log, LOG_INFO, "control", LF_TEXT("op", control_op_name(c->request.op)),
+              LF_VIEW("what", what), LF_U64("uid", uid), LF_ERR(err));
 }
 
 /* ERR_OK: the connection may go on. */
@@ -290,7 +296,8 @@ static enum err serve_line(struct control *c, struct view line, uint32_t uid) {
     if (err == ERR_CANCELED || err == ERR_CLOSED || err == ERR_TIMEOUT)
         return err;
     if (!c->text.n)
-        buf_put_str(&c->text, err == ERR_FULL ? "there is no space left on the disk. Make room and try again." : "the directory could not do it; its log says more.");
+        buf_put_str(&c->text, err == ERR_FULL ? "there is no space left on the disk. Make room and try again."
+                                              : "the directory could not do it; its log says more.");
     return reply_failed(c, err_name(err), buf_view(&c->text));
 }
 
