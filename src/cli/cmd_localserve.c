@@ -24,18 +24,17 @@
 #define LOCALSERVE_PASSWORD "veredus"
 
 struct service {
-    const char *name;
-    uint16_t port;
+    const char *name, *hint;
     enum config_protocol protocol;
+    uint16_t port;
     bool implicit_tls;
-    const char *hint;
 };
 static const struct service services[] = {
-    {"smtp", 25, CONFIG_SMTP, false, "receives, STARTTLS"},
-    {"submission", 587, CONFIG_SUBMISSION, false, "sends after login, STARTTLS"},
-    {"submissions", 465, CONFIG_SUBMISSION, true, "sends after login, TLS"},
-    {"imap", 143, CONFIG_IMAP, false, "STARTTLS"},
-    {"imaps", 993, CONFIG_IMAP, true, "TLS"},
+    {"smtp", "receives, STARTTLS", CONFIG_SMTP, 25, false},
+    {"submission", "sends after login, STARTTLS", CONFIG_SUBMISSION, 587, false},
+    {"submissions", "sends after login, TLS", CONFIG_SUBMISSION, 465, true},
+    {"imap", "STARTTLS", CONFIG_IMAP, 143, false},
+    {"imaps", "TLS", CONFIG_IMAP, 993, true},
 };
 
 struct localserve {

@@ -42,41 +42,41 @@ enum kind {
 struct option {
     const char *section, *name; /* section NULL: at the top */
     enum kind kind;
+    int place;            /* enum config_option, or -1 */
     size_t offset;        /* in struct config */
     uint64_t least, most; /* numbers; sizes in octets, times in microseconds */
-    int place;            /* enum config_option, or -1 */
 };
 #define AT(member) offsetof(struct config, member)
 #define SECONDS(n) ((uint64_t)(n) * (uint64_t)US_PER_S)
 /* clang-format off */
 static const struct option options[] = {
-    {NULL, "hostname", KIND_HOSTNAME, AT(hostname), 0, 0, CONFIG_HOSTNAME},
-    {NULL, "data_dir", KIND_PATH, AT(data_dir), 0, 0, CONFIG_DATA_DIR},
-    {NULL, "log_level", KIND_LEVEL, AT(log_level), 0, 0, -1},
-    {"listener", "protocol", KIND_LISTENER_PROTOCOL, 0, 0, 0, -1},
-    {"listener", "address", KIND_LISTENER_ADDRESS, 0, 0, 0, -1},
-    {"listener", "proxy", KIND_LISTENER_PROXY, 0, 0, 0, -1},
-    {"tls", "certificate", KIND_PATH, AT(tls_certificate_file), 0, 0, CONFIG_TLS_CERTIFICATE},
-    {"tls", "key", KIND_PATH, AT(tls_key_file), 0, 0, CONFIG_TLS_KEY},
+    {NULL, "hostname", KIND_HOSTNAME, CONFIG_HOSTNAME, AT(hostname), 0, 0},
+    {NULL, "data_dir", KIND_PATH, CONFIG_DATA_DIR, AT(data_dir), 0, 0},
+    {NULL, "log_level", KIND_LEVEL, -1, AT(log_level), 0, 0},
+    {"listener", "protocol", KIND_LISTENER_PROTOCOL, -1, 0, 0, 0},
+    {"listener", "address", KIND_LISTENER_ADDRESS, -1, 0, 0, 0},
+    {"listener", "proxy", KIND_LISTENER_PROXY, -1, 0, 0, 0},
+    {"tls", "certificate", KIND_PATH, CONFIG_TLS_CERTIFICATE, AT(tls_certificate_file), 0, 0},
+    {"tls", "key", KIND_PATH, CONFIG_TLS_KEY, AT(tls_key_file), 0, 0},
     /* RFC5321-4.5.3.1.7: at least 64K octets of content */
-    {"limits", "message_size", KIND_SIZE, AT(message_size_max), 64 << 10, 4ull << 30, -1},
-    {"limits", "quota", KIND_SIZE, AT(quota_octets), 0, 1ull << 50, CONFIG_QUOTA},
+    {"limits", "message_size", KIND_SIZE, -1, AT(message_size_max), 64 << 10, 4ull << 30},
+    {"limits", "quota", KIND_SIZE, CONFIG_QUOTA, AT(quota_octets), 0, 1ull << 50},
     /* RFC5321-4.5.3.1.8: at least 100 recipients; 1000: what a message between roles holds */
-    {"limits", "recipients", KIND_NUMBER, AT(recipients_max), 100, 1000, -1},
-    {"limits", "connections", KIND_NUMBER, AT(connections_max), 1, 50000, -1},
-    {"limits", "connections_per_network", KIND_NUMBER, AT(connections_per_network), 1, 50000, CONFIG_CONNECTIONS_PER_NETWORK},
-    {"limits", "login_attempts", KIND_NUMBER, AT(login_attempts_max), 1, 100, -1},
-    {"limits", "spool", KIND_SIZE, AT(spool_budget), 1 << 20, 1ull << 40, CONFIG_SPOOL},
-    {"limits", "edges", KIND_NUMBER, AT(edges), 0, 64, -1},
-    {"limits", "throttle_loopback", KIND_BOOL, AT(throttle_loopback), 0, 0, -1},
-    {"dns", "server", KIND_ADDRESS, AT(dns), 0, 0, -1},
-    {"dns", "trust_anchor", KIND_PATH, AT(trust_anchor_file), 0, 0, CONFIG_TRUST_ANCHOR},
-    {"queue", "relay", KIND_BOOL, AT(relay), 0, 0, -1},
-    {"queue", "port", KIND_PORT, AT(relay_port), 1, 65535, CONFIG_RELAY_PORT},
-    {"queue", "lifetime", KIND_TIME, AT(queue_lifetime_us), SECONDS(3600), SECONDS(30 * 24 * 3600), -1},
-    {"queue", "retry", KIND_TIME, AT(queue_retry_us), SECONDS(1), SECONDS(24 * 3600), CONFIG_QUEUE_RETRY},
-    {"users", "account_first", KIND_NUMBER, AT(account_uid_first), 1000, 4294967293u, CONFIG_ACCOUNT_UID_FIRST},
-    {"users", "accounts", KIND_NUMBER, AT(account_uids), 1, 1u << 30, CONFIG_ACCOUNT_UIDS},
+    {"limits", "recipients", KIND_NUMBER, -1, AT(recipients_max), 100, 1000},
+    {"limits", "connections", KIND_NUMBER, -1, AT(connections_max), 1, 50000},
+    {"limits", "connections_per_network", KIND_NUMBER, CONFIG_CONNECTIONS_PER_NETWORK, AT(connections_per_network), 1, 50000},
+    {"limits", "login_attempts", KIND_NUMBER, -1, AT(login_attempts_max), 1, 100},
+    {"limits", "spool", KIND_SIZE, CONFIG_SPOOL, AT(spool_budget), 1 << 20, 1ull << 40},
+    {"limits", "edges", KIND_NUMBER, -1, AT(edges), 0, 64},
+    {"limits", "throttle_loopback", KIND_BOOL, -1, AT(throttle_loopback), 0, 0},
+    {"dns", "server", KIND_ADDRESS, -1, AT(dns), 0, 0},
+    {"dns", "trust_anchor", KIND_PATH, CONFIG_TRUST_ANCHOR, AT(trust_anchor_file), 0, 0},
+    {"queue", "relay", KIND_BOOL, -1, AT(relay), 0, 0},
+    {"queue", "port", KIND_PORT, CONFIG_RELAY_PORT, AT(relay_port), 1, 65535},
+    {"queue", "lifetime", KIND_TIME, -1, AT(queue_lifetime_us), SECONDS(3600), SECONDS(30 * 24 * 3600)},
+    {"queue", "retry", KIND_TIME, CONFIG_QUEUE_RETRY, AT(queue_retry_us), SECONDS(1), SECONDS(24 * 3600)},
+    {"users", "account_first", KIND_NUMBER, CONFIG_ACCOUNT_UID_FIRST, AT(account_uid_first), 1000, 4294967293u},
+    {"users", "accounts", KIND_NUMBER, CONFIG_ACCOUNT_UIDS, AT(account_uids), 1, 1u << 30},
 };
 /* clang-format on */
 static const char *const sections[] = {"listener", "tls", "limits", "dns", "queue", "users"};

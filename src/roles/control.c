@@ -63,7 +63,7 @@ static bool is_local_octet(uint8_t c) {
 
 bool control_address_ok(struct view address) {
     ssize_t at = view_rfind_byte(address, '@');
-    if (at <= 0 || at > CONTROL_LOCAL_MAX || address.n > DIRECTORY_ADDRESS_MAX || !utf8_is_valid(address))
+    if (!address.p || at <= 0 || at > CONTROL_LOCAL_MAX || address.n > DIRECTORY_ADDRESS_MAX || !utf8_is_valid(address))
         return false;
     for (size_t i = 0; i < (size_t)at; i++) {
         bool dot = address.p[i] == '.';
