@@ -35,6 +35,9 @@ BENCH_JSON = os.environ.get("BENCH_JSON", os.path.join(ROOT, "build/bench.json")
 START_S = 60.0          # a server that is not ready by then has failed
 STOP_S = 15.0           # the promise of localserve: it ends within this time of SIGTERM
 SERVICES = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "managesieve": 4190, "http": 80, "https": 443}
+# Turns of these are a role's start and end: they make and close databases and keys, and nobody is served yet or any more.
+LIFE = {"role_configure", "seed_account", "supervisor.slot", "serve", "supervisor", "directory", "resolver", "queue", "courier",
+        "postmaster", "edge", "web", "mailbox"}
 OFFSETS = (10000, 27000)  # sums stay below the ephemeral ports (32768 on)
 PASSWORD = "veredus"
 MESSAGE = 10240
@@ -245,11 +248,13 @@ class Server:
                 what = re.search(r' co=("[^"]*"|\S+)', line)
                 place = re.search(r' place=("[^"]*"|\S+)', line)
                 name = role.group(1) if role else "supervisor"
-                known = self.results.turns.setdefault(name, {"us": 0, "in": "", "slow_turns": 0})
+                coroutine = what.group(1).strip('"') if what else "?"
+                when = "start and end" if coroutine in LIFE else "serving"
+                known = self.results.turns.setdefault(f"{name}, {when}", {"us": 0, "in": "", "slow_turns": 0})
                 known["slow_turns"] += " loop.slow " in line
                 if int(match.group(1)) > known["us"]:
                     known["us"] = int(match.group(1))
-                    known["in"] = (what.group(1) if what else "") + (f" {place.group(1)}" if place and place.group(1) != "-" else "")
+                    known["in"] = coroutine + (f" {place.group(1)}" if place and place.group(1) != "-" else "")
 
     def __enter__(self):
         return self
@@ -426,6 +431,14 @@ def machine():
     return {"cpus": os.cpu_count(), "model": model, "kernel": os.uname().release, "load": os.getloadavg()}
 
 
+def report_turns(results):
+    """The loops' own watchdog says each turn over its limit; a role without a line had none."""
+    for role, turn in sorted(results.turns.items()):
+        is_serving = role.endswith("serving")
+        results.add(f"longest turn, {role} ({turn['in']})", turn["us"] / 1000, "ms", "under 20 ms" if is_serving else None,
+                    limit=20 if is_serving else None)
+
+
 def write_json(results, plan, began):
     directory = os.path.dirname(BENCH_JSON)
     if directory:
@@ -460,8 +473,7 @@ def main():
             except (CannotMeasure, subprocess.TimeoutExpired, ValueError, KeyError) as e:
                 results.fail(name, e)
     finally:
-        for role, turn in sorted(results.turns.items()):
-            results.add(f"longest turn of the loop: {role} ({turn['in']})", turn["us"] / 1000, "ms", "under 20 ms", limit=20)
+        report_turns(results)
         write_json(results, plan, began)
         shutil.rmtree(room, ignore_errors=True)
     missed = sum(row["verdict"] == "FAIL" for row in results.rows)
