@@ -28,10 +28,22 @@ struct quickstart {
     struct buf password;
 };
 
+/* ~/.local/share may be missing on a fresh account. What cannot be made is told by the mkdir that follows. */
+static void make_parents(char *path) {
+    for (char *at = path + 1; *at; at++) {
+        if (*at != '/')
+            continue;
+        *at = 0;
+        (void)!mkdir(path, 0755);
+        *at = '/';
+    }
+}
+
 static enum err open_dir(struct quickstart *q) {
     char *path = arena_cstr(q->in->arena, q->dir);
     if (!path)
         return ERR_NO_MEMORY;
+    make_parents(path);
     if (mkdir(path, 0711) != 0 && errno != EEXIST) {
         cli_say("cannot make %s: %s. Choose another directory with --dir DIR, or make its parent first.", path,
                 strerror(errno));
@@ -50,7 +62,7 @@ static enum err open_dir(struct quickstart *q) {
     }
     if (faccessat(q->dir_fd, PLACE_CONFIG_NAME, F_OK, 0) == 0) {
         cli_say("%s/" PLACE_CONFIG_NAME " is there already. Run `veredus serve --dir %s` and add accounts with "
-                                        "`veredus account add`, or choose another directory.",
+                "`veredus account add`, or choose another directory.",
                 path, path);
         return ERR_EXISTS;
     }

@@ -180,7 +180,7 @@ def test_second_start(make_house):
 
 
 def test_quickstart_and_serve(tmp_path_factory, make_house):
-    directory = tmp_path_factory.mktemp("quickstart") / "data"
+    directory = tmp_path_factory.mktemp("quickstart") / "missing" / "data"
     out = good("quickstart", "You@Example.org", "--dir", directory, "--hostname", "mx.example.org")
     assert "you@example.org" in out and "example.org. IN MX 10 mx.example.org." in out
     password = re.search(r"^password +(\S+)", out, re.M).group(1)
