@@ -8,11 +8,13 @@
 #include "store/account_channel.h"
 #include "store/sqlite/sqlite_account.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAILBOX_IDLE_US (30 * US_PER_S)      /* without session or delivery before it asks leave */
+#define MAILBOX_QUIET_US (4 * US_PER_S)       /* then caches are given back */
 #define MAILBOX_MAINTAIN_US (300 * US_PER_S) /* between two rounds of clean-up */
 #define MAILBOX_SESSIONS_MAX 2000
 #define MAILBOX_UNREAD_MAX 90000 /* octets of a session that go back to the edge */
@@ -304,15 +306,19 @@ static void housekeeping(void *arg) {
     struct mailbox_role *role = arg;
     struct role_env *env = role->env;
     struct arena *arena = arena_new("housekeeping", 65536);
-    int64_t maintained_us = loop_now_us(env->loop);
-    while (arena && co_sleep(MAILBOX_IDLE_US / 3) == ERR_OK) {
+    int64_t maintained_us = 0; /* 0: never */
+    while (arena && co_sleep(MAILBOX_QUIET_US / 2) == ERR_OK) {
         drop_closed(role);
         int64_t now_us = loop_now_us(env->loop);
-        bool idle = role->sessions_n == 0 && now_us - role->used_us >= MAILBOX_IDLE_US;
-        if (idle || now_us - maintained_us >= MAILBOX_MAINTAIN_US) {
+        int64_t quiet_us = now_us - role->used_us;
+        bool idle = role->sessions_n == 0 && quiet_us >= MAILBOX_IDLE_US;
+        bool rests = quiet_us >= MAILBOX_QUIET_US && maintained_us <= role->used_us;
+        if (rests || now_us - maintained_us >= MAILBOX_MAINTAIN_US) {
             enum err err = maintain(role, arena);
             if (err != ERR_OK && err != ERR_CANCELED)
                 log_event(&env->log, LOG_WARN, "maintain", LF_ERR(err));
+            arena_clear(arena);
+            (void)malloc_trim(0); /* a sleeping mailbox gives back what its work needed */
             maintained_us = loop_now_us(env->loop);
         }
         if (idle && role->sessions_n == 0 && may_leave(role, arena)) {
@@ -343,8 +349,10 @@ static enum err mailbox_prepare(struct role_env *env, struct buf *why) {
     enum err err = charset_prepare(charsets);
     if (err == ERR_NOT_FOUND) /* a libc without any converter: UTF-8 alone is read */
         err = ERR_OK;
+    if (err == ERR_OK)
+        err = sqlite_account_prepare();
     if (err != ERR_OK) {
-        buf_put_str(why, "the character sets cannot be opened");
+        buf_put_str(why, "the character sets and the database library cannot be set up");
         free(charsets);
         return err;
     }

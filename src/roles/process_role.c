@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,10 @@
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
+
+#define ROLE_MMAP_THRESHOLD (32 * 1024) /* octets */
+#define ROLE_TRIM_THRESHOLD (64 * 1024)
+#define ROLE_TOP_PAD (16 * 1024)
 
 /* One role in this process. */
 struct role_process {
@@ -133,6 +138,10 @@ int process_role_main(int argc, char **argv, const struct title *title) {
     process->env.random = random_system();
     bool is_template = role == ROLE_MAILBOX;
     title_set(title, is_template ? VIEW("mailbox template") : view_cstr(role_name(role)));
+    /* Thousands of these processes may sleep at once: what is freed goes back, large pieces as soon as they are. */
+    (void)mallopt(M_MMAP_THRESHOLD, ROLE_MMAP_THRESHOLD);
+    (void)mallopt(M_TRIM_THRESHOLD, ROLE_TRIM_THRESHOLD);
+    (void)mallopt(M_TOP_PAD, ROLE_TOP_PAD);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGINT, SIG_IGN); /* a terminal's Ctrl-C is for the supervisor, which then asks us */
     (void)setenv("TZ", "UTC", 1); /* and read now: certificate dates ask for the zone, when no file can be opened any more */

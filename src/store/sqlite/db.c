@@ -10,6 +10,8 @@
 
 #define STATEMENTS_MAX 512 /* slots; the code has fewer than half as many statements */
 #define VERIFY_LINES_MAX 100
+#define LOOKASIDE_SIZE 256 /* octets a slot: SQLite's own pool of small allocations */
+#define LOOKASIDE_SLOTS 64
 
 struct statement {
     const char *sql;
@@ -345,6 +347,8 @@ enum err db_open(struct disk *disk, const char *path, struct clock *clock, struc
                                SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
                                vfs_name(db->vfs));
     err = db_error(db, code);
+    if (err == ERR_OK) /* small: thousands of idle accounts each have one */
+        err = db_error(db, sqlite3_db_config(db->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL, LOOKASIDE_SIZE, LOOKASIDE_SLOTS));
     if (err == ERR_OK)
         err = configure(db);
     if (err == ERR_OK)
@@ -398,6 +402,11 @@ enum err db_shrink(struct db *db, bool *more) {
 }
 
 void db_release_memory(struct db *db) {
+    for (size_t i = 0; i < STATEMENTS_MAX; i++) {
+        BUG_IF(db->statements[i].stmt != NULL && sqlite3_stmt_busy(db->statements[i].stmt));
+        (void)sqlite3_finalize(db->statements[i].stmt);
+        db->statements[i] = (struct statement){0};
+    }
     (void)sqlite3_db_release_memory(db->handle);
 }
 

@@ -1,6 +1,10 @@
 /* The account's store: opening, closing, and the dispatch of operations. */
 #include "store/sqlite/account_impl.h"
 
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 
 #define CHANGES_LIMIT 20000000 /* of one write turn: mailboxes are removed in one */
@@ -142,6 +146,17 @@ static void open_on_main(void *arg) {
                            &account_schema, fill_new, account, &account->db);
     if (job->err == ERR_OK)
         job->err = turn_load_counters(account);
+}
+
+enum err sqlite_account_prepare(void) {
+    static const uint8_t octets[HASH_KEY_SIZE];
+    uint8_t mac[EVP_MAX_MD_SIZE];
+    unsigned n;
+    if (sqlite3_initialize() != SQLITE_OK || OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
+        return ERR_NO_MEMORY;
+    EVP_MAC *fetched = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_free(fetched);
+    return fetched != NULL && HMAC(EVP_sha256(), octets, sizeof(octets), octets, 1, mac, &n) != NULL ? ERR_OK : ERR_NO_MEMORY;
 }
 
 enum err sqlite_account_open(const struct sqlite_account_params *params, struct account **out) {

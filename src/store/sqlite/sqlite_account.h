@@ -15,6 +15,9 @@ struct sqlite_account_params {
     uint64_t quota_octets;           /* 0: none */
     uint64_t size_max;               /* octets of one message */
 };
+/* In a role's prepare(): what every account's process needs and no account owns (SQLite's and OpenSSL's tables), so that forked processes
+ * share it. ERR_NO_MEMORY. */
+enum err sqlite_account_prepare(void) MUST_CHECK;
 /* Opens the account in params->disk; makes it (schema, INBOX, Drafts, Sent, Archive, Junk, Trash) when the directory is empty.
  * Migrates older schemas. ERR_AGAIN: another process owns it (OFD lock). ERR_IO, ERR_FULL; ERR_PERMANENT: a newer schema or damage. */
 enum err sqlite_account_open(const struct sqlite_account_params *params, struct account **out) MUST_CHECK;
