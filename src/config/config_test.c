@@ -76,6 +76,7 @@ static const struct {
     {HEAD, NAME ":1: there is no listener. Add: listener { protocol = \"smtp\" address = \"0.0.0.0:25\" }.\n"},
     {GOOD "hostnam = \"x\"\n", NAME ":4: no such option 'hostnam'. Known here: hostname, data_dir, log_level, "
                                     "listener, tls, limits, dns, queue, users, include.\n"},
+    {GOOD "log_level = \"info\"\ntls {\n", NAME ":5: the section that begins here never ends. Add its }.\n"},
     {GOOD "tls {\n  cert = \"/x\"\n}\n", NAME ":5: no such option 'cert'. Known here: certificate, key.\n"},
     /* lines are counted over comments of every kind, and text that only looks like one stays */
     {HEAD "# one\n// two\n/* three\n four # \" */ listener { # five\n protocol = smtp // six\n address = "

@@ -406,6 +406,29 @@ static void blank_comments(struct buf *text) {
     }
 }
 
+/* libconfuse takes the end of the file for the end of a section. Returns the line of the innermost that is still open, 0: none. */
+static int unclosed_line(struct view text) {
+    int opened[OPTS_MAX] = {0}, line = 1;
+    size_t depth = 0;
+    uint8_t quote = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        uint8_t c = text.p[i];
+        if (c == '\n')
+            line++;
+        else if (quote && c == '\\')
+            i++;
+        else if (quote)
+            quote = c == quote ? 0 : quote;
+        else if (c == '"' || c == '\'')
+            quote = c;
+        else if (c == '{' && depth < OPTS_MAX)
+            opened[depth++] = line;
+        else if (c == '}' && depth > 0)
+            depth--;
+    }
+    return depth > 0 ? opened[depth - 1] : 0;
+}
+
 static void parse_part(struct loader *loader, const char *path) {
     loader->file = path;
     cfg_opt_t section_opts[ARRAY_LEN(sections)][OPTS_MAX], opts[OPTS_MAX];
@@ -432,10 +455,13 @@ static void parse_part(struct loader *loader, const char *path) {
         problem(loader, 1, "this is not text that can be read. Correct the name of the file.");
     } else {
         blank_comments(&text);
+        int unclosed = unclosed_line(buf_view(&text));
         buf_put_byte(&text, 0);
         if (cfg_parse_buf(cfg, (const char *)text.p) != CFG_SUCCESS && loader->failed == before)
             problem(loader, cfg->line,
                     "this cannot be read. Write NAME = VALUE, text in double quotes, sections as NAME { ... }.");
+        else if (unclosed && loader->failed == before)
+            problem(loader, unclosed, "the section that begins here never ends. Add its }.");
     }
     buf_fini(&text);
     (void)cfg_free(cfg);
