@@ -71,7 +71,6 @@ enum err edge_start_tls(struct edge_connection *c, struct stream *plain, struct 
     }
     if (err != ERR_OK) {
         log_event(&c->log, LOG_INFO, "tls.failed", LF_ERR(err));
-        stream_free(plain);
         return err;
     }
     (void)snprintf(c->tls_text, sizeof(c->tls_text), "%s %s", c->tls.version == 0x0304 ? "TLSv1.3" : "TLSv1.2", c->tls.cipher);
@@ -153,11 +152,8 @@ static void connection_body(void *arg) {
         send_away(c);
         err = ERR_LIMIT;
     }
-    if (err == ERR_OK && c->listener->offer.implicit_tls) {
-        struct stream *plain = c->stream;
-        c->stream = NULL;
-        err = edge_start_tls(c, plain, &c->stream);
-    }
+    if (err == ERR_OK && c->listener->offer.implicit_tls)
+        err = edge_start_tls(c, c->stream, &c->stream);
     if (err == ERR_OK) {
         if (c->listener->offer.protocol == PROTOCOL_IMAP)
             edge_imap(c);

@@ -72,7 +72,7 @@ struct edge_login {
 enum err edge_login_password(struct edge_connection *c, enum protocol protocol, struct view user, struct view password, struct arena *arena,
                              struct edge_login *out) MUST_CHECK;
 
-/* TLS on the connection's stream; fills tls and tls_text. The plain stream is gone in either case. */
+/* TLS on the connection's stream; fills tls and tls_text. Takes plain over only on ERR_OK. */
 enum err edge_start_tls(struct edge_connection *c, struct stream *plain, struct stream **out) MUST_CHECK;
 
 /* ---- protocols: run on the connection's coroutine until it ends ---- */

@@ -185,6 +185,8 @@ static enum err on_starttls(void *ctx, struct stream *plain, struct stream **out
     run->c->stream = secured; /* what is handed over or pumped later; the plain one belongs to it, or is gone */
     if (err == ERR_OK)
         *out = secured;
+    else
+        stream_free(plain);
     return err;
 }
 
