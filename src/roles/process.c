@@ -153,10 +153,12 @@ static void pidfd_ready(void *ctx) {
     if (poll(&poll_fd, 1, 0) != 1)
         return;
     int status = 0;
+    siginfo_t info = {0};
     if (spawned->is_child) {
-        siginfo_t info = {0};
         if (waitid(P_PIDFD, (id_t)spawned->pidfd, &info, WEXITED) == 0)
             status = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+    } else { /* the template's, and reaped there; ours when its template has died */
+        (void)waitid(P_PIDFD, (id_t)spawned->pidfd, &info, WEXITED | WNOHANG);
     }
     watch_free(spawned->watch);
     (void)close(spawned->pidfd);
@@ -291,6 +293,10 @@ static void spawner_on_exit(struct spawner *spawner, struct spawned *spawned, vo
     watch_on_ready(spawned->watch, pidfd_ready, spawned);
 }
 
+static void spawner_mailbox_crashed(struct spawner *spawner) {
+    template_renew(((struct process_spawner *)spawner)->template);
+}
+
 static enum err spawner_pair(struct spawner *spawner, struct channel **a, struct channel **b) {
     struct process_spawner *p = (struct process_spawner *)spawner;
     int fds[2];
@@ -319,7 +325,8 @@ enum err process_spawner_new(const struct process_spawner_params *params, struct
     struct process_spawner *p = calloc(1, sizeof(*p));
     if (!p)
         return ERR_NO_MEMORY;
-    p->spawner = (struct spawner){spawner_start, spawner_kill, spawner_on_exit, spawner_pair, spawner_listener};
+    p->spawner = (struct spawner){spawner_start,           spawner_kill, spawner_on_exit,
+                                  spawner_mailbox_crashed, spawner_pair, spawner_listener};
     p->params = *params;
     enum err err = template_client_new(params->loop, fork_template, p, &p->template);
     if (err != ERR_OK) {

@@ -75,6 +75,9 @@ static int role_live(struct role_process *process) {
         return 1;
     }
     loop_run(env->loop);
+    const char *longest = "-";
+    int64_t longest_us = loop_longest_turn_us(env->loop, &longest);
+    log_event(&env->log, LOG_DEBUG, "loop.longest", LF_I64("us", longest_us), LF_TEXT("co", longest));
     if (process->def->unprepare)
         process->def->unprepare(env);
     if (env->disk)

@@ -40,6 +40,8 @@ static enum err handle_configure(void *ctx, struct call *call, void *reply, stru
     life->configured = true;
     env->config = &life->config;
     env->index = life->config.index;
+    if (!env->simulated) /* the simulated house has one sink for all */
+        env->log.sink->least = (enum log_level)MIN(life->config.log_level, LOG_ERROR);
     struct buf why;
     buf_init(&why, 1000);
     enum err err = life->def->start(env, &why);

@@ -318,6 +318,7 @@ static void slot_snapshot(const struct slot *slot, struct role_configure *out) {
         .role = (uint8_t)slot->role,
         .index = slot->index,
         .hostname = c->hostname,
+        .log_level = (uint8_t)c->log_level,
         .localserve = c->localserve,
         .throttle_loopback = c->throttle_loopback,
     };
@@ -470,6 +471,8 @@ static void slot_main(void *arg) {
                 buf_printf(&s->why, "%s did not start (%s); the lines above say why", slot->name, err_name(err));
         }
         bool left = slot->state == SLOT_LEAVING;
+        if (slot->role == ROLE_MAILBOX && !left && !s->stopping)
+            s->params.spawner->mailbox_crashed(s->params.spawner);
         slot_set(slot, SLOT_DOWN);
         slot_take_down(slot);
         if (s->stopping)

@@ -23,6 +23,8 @@ struct spawner {
     enum err (*start)(struct spawner *spawner, const struct spawn_request *request, struct channel **channel, struct spawned **out);
     void (*kill)(struct spawner *spawner, struct spawned *spawned); /* hard; exited still follows */
     void (*on_exit)(struct spawner *spawner, struct spawned *spawned, void (*exited)(void *ctx, int status), void *ctx);
+    /* A mailbox ended without leave: what mailboxes are made from is made anew (fresh address layout). */
+    void (*mailbox_crashed)(struct spawner *spawner);
     /* A new channel between two roles, both ends fit for travelling as handles. */
     enum err (*pair)(struct spawner *spawner, struct channel **a, struct channel **b);
     /* Another handle of a listener, to give to a (re)started edge. */

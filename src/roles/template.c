@@ -87,8 +87,9 @@ static void client_drop(struct template_client *client) {
     if (client->fd >= 0)
         (void)close(client->fd); /* the template ends at EOF */
     if (client->pidfd >= 0) {
-        siginfo_t info;
-        (void)waitid(P_PIDFD, (id_t)client->pidfd, &info, WEXITED | WNOHANG); /* SIGCHLD's handler reaps what is still ending */
+        siginfo_t info; /* it holds nothing: no last words are lost, and the wait is short */
+        (void)pidfd_send_signal(client->pidfd, SIGKILL, NULL, 0);
+        (void)waitid(P_PIDFD, (id_t)client->pidfd, &info, WEXITED);
         (void)close(client->pidfd);
     }
     client->fd = client->pidfd = -1;

@@ -177,6 +177,10 @@ static void sim_on_exit(struct spawner *spawner, struct spawned *spawned, void (
     role->ctx = ctx;
 }
 
+static void sim_mailbox_crashed(struct spawner *spawner) {
+    (void)spawner; /* there is no template */
+}
+
 static enum err sim_pair(struct spawner *spawner, struct channel **a, struct channel **b) {
     struct sim *sim = (struct sim *)((uint8_t *)spawner - offsetof(struct sim, spawner));
     return channel_new_pair(sim->loop, a, b);
@@ -271,7 +275,7 @@ void sim_init(struct sim *sim, uint64_t seed, struct disk *disk, const char *con
     add_listener(sim, SIM_SMTP_PORT, CONFIG_SMTP, false);
     add_listener(sim, SIM_SUBMISSIONS_PORT, CONFIG_SUBMISSION, true);
     add_listener(sim, SIM_IMAPS_PORT, CONFIG_IMAP, true);
-    sim->spawner = (struct spawner){sim_spawn, sim_spawner_kill, sim_on_exit, sim_pair, sim_listener};
+    sim->spawner = (struct spawner){sim_spawn, sim_spawner_kill, sim_on_exit, sim_mailbox_crashed, sim_pair, sim_listener};
     sim->seeds = ARENA_ARRAY(sim->arena, n, struct seed_account);
     for (size_t i = 0; i < n; i++)
         add_seed(sim, accounts[i]);
