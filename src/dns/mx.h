@@ -26,7 +26,7 @@ struct mx {
     size_t n;
     bool is_implicit; /* no MX: the domain itself */
 };
-/* own_host: our name (its preference and worse ones are left out), empty: none. ERR_CANCELED, ERR_NO_MEMORY; all else is a status. */
+/* own_host: our name (its preference and worse ones are left out), empty: none. ERR_AGAIN, ERR_CANCELED, ERR_NO_MEMORY; all else is a status. */
 enum err mx_lookup(struct dns_client *client, struct view domain, struct view own_host, struct random *random,
                    struct arena *arena, struct mx *out) MUST_CHECK;
 

@@ -49,10 +49,8 @@ static enum err peer_lookup(struct dns_client *client, struct view name, uint16_
                              NULL);
     if (co_is_canceled(co_current()))
         return ERR_CANCELED;
-    if (err == ERR_OK || err == ERR_SYNTAX)
-        return err;
-    *out = (struct dns_answer){.status = DNS_TEMPORARY};
-    return ERR_OK;
+    /* A resolver that cannot be asked is our own trouble, not the domain's: the queue tries again soon. */
+    return err == ERR_OK || err == ERR_SYNTAX ? err : ERR_AGAIN;
 }
 
 /* ---- an attempt ---- */

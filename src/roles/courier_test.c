@@ -322,6 +322,39 @@ static void scenario(struct stage *stage) {
     buf_fini(&why);
 }
 
+/* Without a resolver nothing is said about the domain: the attempt itself fails, and the queue comes again soon. */
+static void scenario_no_resolver(struct stage *stage) {
+    struct net *net = net_new_sim(stage->loop, &stage->random.random);
+    struct lodger lodger = {.env = {.net = net, .simulated = true}};
+    struct buf why;
+    buf_init(&why, 1000);
+    assert_int_equal(role_courier.prepare(&lodger.env, &why), ERR_OK);
+    lodger_start(&lodger, stage, &role_courier, (struct role_configure){.hostname = VIEW("mail.own.test")}, NULL, 0,
+                 NULL);
+    struct channel *queue = lodger_connect(&lodger, ROLE_QUEUE, 0, NULL, 0, NULL);
+    struct file *body;
+    assert_int_equal(file_new_memory("body", &body), ERR_OK);
+    struct attempt_recipient recipient = {VIEW("a@one.test")};
+    struct attempt attempt = {.domain = VIEW("one.test"), .recipients = &recipient, .recipients_n = 1};
+    struct handle handle = HANDLE_OF_FILE(body);
+    struct attempt_result result;
+    struct arena *arena = arena_new("test", 65536);
+    assert_int_equal(channel_call(queue, &message_attempt, &attempt, &handle, 1,
+                                  loop_now_us(stage->loop) + COURIER_ATTEMPT_US, arena, &result, NULL),
+                     ERR_AGAIN);
+    arena_free(arena);
+    lodger_stop(&lodger);
+    channel_free(queue);
+    role_courier.unprepare(&lodger.env);
+    net_free(net);
+    buf_fini(&why);
+}
+
+static void test_no_resolver(void **state) {
+    (void)state;
+    stage_play(false, 1, scenario_no_resolver, NULL);
+}
+
 static void test_trials(void **state) {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(trials); i++)
@@ -352,6 +385,7 @@ static void test_addresses(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trials),
+        cmocka_unit_test(test_no_resolver),
         cmocka_unit_test(test_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
