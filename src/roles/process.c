@@ -200,6 +200,9 @@ static _Noreturn void child_exec(enum role role, enum confine_level level, uid_t
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    /* A terminal's Ctrl-C and a service manager's stop reach the whole group, but the supervisor says when a role ends. */
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGTERM, SIG_IGN);
     char level_text[2] = {(char)('0' + (int)level), 0};
     char uid_text[16];
     (void)snprintf(uid_text, sizeof(uid_text), "%u", (unsigned)uid);
