@@ -216,8 +216,9 @@ static enum err add_tls_key(struct directory *d, struct view key_pem, struct vie
     key->id = d->keys_n + 1;
     buf_init(&key->chain, TLS_CHAIN_MAX);
     buf_put(&key->chain, chain_pem);
-    d->keys_n++;
-    return buf_err(&key->chain);
+    d->keys_n++; /* now it is freed with the others */
+    TRY(buf_err(&key->chain));
+    return tls_key_is_of(key->key, chain_pem) ? ERR_OK : ERR_SYNTAX;
 }
 
 /* A self-signed pair is made once and kept, so that clients that pinned it stay happy. */
@@ -303,7 +304,7 @@ static enum err directory_start(struct role_env *env, struct buf *why) {
     const struct role_configure *config = env->config;
     err = config->certificate.n ? add_tls_key(d, config->private_key, config->certificate) : load_own_key(d);
     if (err != ERR_OK) {
-        buf_put_str(why, config->certificate.n ? "the configured certificate and private key cannot be read or do not belong together"
+        buf_put_str(why, config->certificate.n ? "the configured certificate and private key cannot be read or do not belong together: correct tls { certificate, key }, PEM files with an EC or RSA key"
                                                : "the self-signed certificate cannot be made or read");
         return err;
     }

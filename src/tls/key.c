@@ -46,6 +46,17 @@ enum err tls_key_load(struct view pem, struct tls_key **out) {
     return ERR_OK;
 }
 
+bool tls_key_is_of(const struct tls_key *key, struct view chain_pem) {
+    BIO *bio = chain_pem.n <= PEM_MAX ? BIO_new_mem_buf(chain_pem.p, (int)chain_pem.n) : NULL;
+    char password[] = "";
+    X509 *certificate = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, password);
+    bool is_of = certificate != NULL && X509_check_private_key(certificate, key->pkey) == 1;
+    X509_free(certificate);
+    BIO_free(bio);
+    ERR_clear_error();
+    return is_of;
+}
+
 void tls_key_free(struct tls_key *key) {
     if (key == NULL)
         return;

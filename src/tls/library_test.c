@@ -244,6 +244,13 @@ static void test_keys(void **state) {
         assert_int_equal(tls_key_sign(key, cases[i].scheme, VIEW("text"), &out), cases[i].err);
         assert_int_equal(out.n > 0, cases[i].err == ERR_OK);
     }
+    assert_true(tls_key_is_of(key, buf_view(&pem)));
+    assert_false(tls_key_is_of(key, buf_view(&key_pem)));
+    assert_false(tls_key_is_of(key, VIEW("")));
+    buf_clear(&key_pem);
+    buf_clear(&pem);
+    assert_int_equal(tls_make_self_signed(localhost, 1, WALL_US, &key_pem, &pem), ERR_OK);
+    assert_false(tls_key_is_of(key, buf_view(&pem)));
     tls_key_free(key);
     static const struct {
         struct view algorithm;

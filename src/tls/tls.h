@@ -71,6 +71,8 @@ enum err tls_connect(struct tls_client *client, struct stream *inner, const char
 /* The other half, for the process that holds keys (directory). */
 struct tls_key;
 enum err tls_key_load(struct view pem, struct tls_key **out) MUST_CHECK;
+/* Whether the chain's first certificate (PEM) is readable and its public key is this key's. */
+bool tls_key_is_of(const struct tls_key *key, struct view chain_pem);
 void tls_key_free(struct tls_key *key);
 enum err tls_key_sign(struct tls_key *key, uint16_t scheme, struct view tbs, struct buf *out) MUST_CHECK;
 /* A new P-256 key and a self-signed certificate for these names (and 127.0.0.1, ::1 when localhost is one), both PEM. */
