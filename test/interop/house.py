@@ -148,7 +148,7 @@ class House:
         for account in self.accounts:
             command += ["--account", account]
         self.process = subprocess.Popen(command + self.extra, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, preexec_fn=self.preexec)
+                                        stderr=subprocess.PIPE, preexec_fn=self.preexec, start_new_session=True)
         self._readers = []
         for stream, lines in ((self.process.stdout, self.output), (self.process.stderr, self.log)):
             reader = threading.Thread(target=self._collect, args=(stream, lines), daemon=True)
@@ -172,12 +172,15 @@ class House:
         for reader in self._readers:
             reader.join(PATIENCE)
 
-    def stop(self):
+    def stop(self, signal_number=signal.SIGTERM, whole_group=False):
         """SIGTERM must end it with status 0 in time, and leave none of its processes."""
         if self.process is None:
             return
         everyone = self.tree()
-        self.process.send_signal(signal.SIGTERM)
+        if whole_group:
+            os.killpg(self.process.pid, signal_number)
+        else:
+            self.process.send_signal(signal_number)
         try:
             status = self.process.wait(STOP_PATIENCE)
         except subprocess.TimeoutExpired:
@@ -234,7 +237,8 @@ class House:
 
     def expect_deaths(self):
         """What a log says when roles are killed: their end and what it cuts short."""
-        self.expect(r" warn role\.exit ", r" warn .*err=(again|closed|canceled|not_found|timeout)", r" warn peer\.",
+        self.expect(r" warn role\.exit ", r" error role\.start\.failed .*err=(again|closed)",  # killed before it was ready
+                    r" warn .*err=(again|closed|canceled|not_found|timeout)", r" warn peer\.",
                     r" warn template\.", r" warn mailbox\.")
 
     def check_log(self):
