@@ -539,12 +539,28 @@ static void test_bad_anchor(void **state) {
     role_resolver.unprepare(&env);
 }
 
+/* From the root: the library takes all settings and the root's anchors. (Nothing is asked: tests stay on loopback.) */
+static void scenario_root(struct stage *stage) {
+    struct trial *trial = stage->ctx;
+    struct lodger lodger = {.env = *trial->prepared};
+    lodger_start(&lodger, stage, &role_resolver, (struct role_configure){.hostname = VIEW("mail.test")}, NULL, 0, NULL);
+    lodger_stop(&lodger);
+    *trial->prepared = lodger.env;
+}
+
+static void test_root(void **state) {
+    (void)state;
+    struct role_env env = {0};
+    struct trial trial = {&env};
+    prepare(&env);
+    stage_play(true, 1, scenario_root, &trial);
+    role_resolver.unprepare(&env);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forward),
-        cmocka_unit_test(test_leave),
-        cmocka_unit_test(test_confined),
-        cmocka_unit_test(test_bad_anchor),
+        cmocka_unit_test(test_forward), cmocka_unit_test(test_leave),      cmocka_unit_test(test_confined),
+        cmocka_unit_test(test_root),    cmocka_unit_test(test_bad_anchor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
