@@ -32,6 +32,7 @@ VEREDUS = os.environ.get("VEREDUS", os.path.join(ROOT, "build/veredus"))
 BENCH_BIN = os.environ.get("BENCH_BIN", os.path.join(ROOT, "build/release/test"))
 BENCH_JSON = os.environ.get("BENCH_JSON", os.path.join(ROOT, "build/bench.json"))
 
+QUIET_S = 12.0          # after that long what idles has given back what it can
 START_S = 60.0          # a server that is not ready by then has failed
 STOP_S = 15.0           # the promise of localserve: it ends within this time of SIGTERM
 SERVICES = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "managesieve": 4190, "http": 80, "https": 443}
@@ -200,10 +201,10 @@ class Server:
     def pss_kb(self):
         return sum(pss_kb(pid) for pid in tree(self.child.pid))
 
-    def settled_pss_kb(self, patience_s=8.0):
+    def settled_pss_kb(self, rest_s=2.0, patience_s=8.0):
         """Stacks give their pages back after a second: waits until it falls no more."""
-        until, last = time.monotonic() + patience_s, self.pss_kb()
-        time.sleep(2.0)
+        until, last = time.monotonic() + rest_s + patience_s, self.pss_kb()
+        time.sleep(rest_s)
         while True:
             now = self.pss_kb()
             if abs(now - last) <= max(64, last // 500) or time.monotonic() > until:
@@ -355,7 +356,7 @@ def weigh(results, server, name, wanted, arguments, limit_kb):
     before = server.settled_pss_kb()
     with held(results, *arguments, "--connections", wanted) as row:
         need_all(row, wanted)
-        after = server.settled_pss_kb()
+        after = server.settled_pss_kb(QUIET_S)
         results.raw.append({"bench": "memory", "what": name, "before_kb": before, "after_kb": after, "roles": server.pss_by_role()})
         target = f"under {limit_kb} KB" if limit_kb else None
         results.add(f"{name}: memory each", (after - before) / wanted, "KB", target, limit=limit_kb)
