@@ -425,7 +425,8 @@ static void confined_child(int channel_fd, int root_fd) {
     struct role_env env = {.role = ROLE_RESOLVER, .random = random_system(), .life = &channel_fd};
     struct buf why;
     buf_init(&why, 1000);
-    log_init(&env.log, log_sink_null(), clock_system());
+    struct log_sink sink = {log_nothing, LOG_ERROR};
+    log_init(&env.log, &sink, clock_system());
     (void)setenv("TZ", "UTC", 1);
     if (role_resolver.prepare(&env, &why) != ERR_OK)
         _exit(1);

@@ -58,9 +58,16 @@ static inline void stage_play(bool is_real, uint64_t seed, void (*scenario)(stru
 
 /* ---- one role ---- */
 
+static inline void log_nothing(struct log_sink *sink, enum log_level level, struct view line) {
+    (void)sink;
+    (void)level;
+    (void)line;
+}
+
 struct lodger {
     const struct role_def *def;
     struct role_env env;
+    struct log_sink sink; /* its own: a role sets the level */
     struct channel *ours; /* the supervisor's end */
     struct channel *theirs;
     bool has_ended;
@@ -83,7 +90,8 @@ static inline void lodger_start(struct lodger *lodger, struct stage *stage, cons
     lodger->env.role = def->role;
     lodger->env.loop = stage->loop;
     lodger->env.random = stage->is_real ? random_system() : &stage->random.random;
-    log_init(&lodger->env.log, log_sink_null(), loop_clock(stage->loop));
+    lodger->sink = (struct log_sink){log_nothing, LOG_ERROR};
+    log_init(&lodger->env.log, &lodger->sink, loop_clock(stage->loop));
     assert_int_equal(channel_new_pair(stage->loop, &lodger->ours, &lodger->theirs), ERR_OK);
     assert_int_equal(channel_start(lodger->ours, "test", handlers, n, ctx, NULL), ERR_OK);
     assert_int_equal(co_spawn(stage->loop, NULL, "role", lodger_body, lodger, NULL), ERR_OK);
