@@ -229,7 +229,7 @@ void sim_kill_any(struct sim *sim) {
 
 static void sink_write(struct log_sink *sink, enum log_level level, struct view line) {
     struct sim *sim = (struct sim *)((uint8_t *)sink - offsetof(struct sim, sink));
-    if (sim->verbose || level >= LOG_ERROR)
+    if (sim->verbose || (level >= LOG_ERROR && !sim->quiet))
         fprintf(stderr, "%.*s\n", VIEW_FMT(line));
 }
 

@@ -36,7 +36,8 @@ struct sim {
     struct tls_client *tls;
     struct seed_account *seeds;
     size_t seeds_n;
-    bool verbose, ready, started;
+    bool verbose;
+    bool quiet; /* error lines are expected */
     unsigned kills;
     const struct role_def *override_edge; /* what edge 1 runs instead of the honest code (config.edges = 2) */
 };
