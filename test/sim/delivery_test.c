@@ -21,19 +21,6 @@ static void put_message(struct buf *out, const char *id, size_t octets) {
     buf_printf(out, "end of %s", id);
 }
 
-static enum err smtp_open(struct sim *sim, struct sim_client *client) {
-    unsigned code;
-    TRY(sim_connect(sim, SIM_SMTP_PORT, false, client));
-    enum err err = sim_smtp(client, NULL, &code);
-    if (err == ERR_OK && code == 220)
-        err = sim_smtp(client, "EHLO client.example.net", &code);
-    if (err == ERR_OK && code != 250)
-        err = ERR_TEMPORARY;
-    if (err != ERR_OK)
-        sim_close(client);
-    return err;
-}
-
 /* ---- one message, by every door ---- */
 
 static void story_one(struct sim *sim, void *arg) {
@@ -44,7 +31,7 @@ static void story_one(struct sim *sim, void *arg) {
     buf_init(&message, 1 << 20);
     buf_init(&out, 1 << 20);
     put_message(&message, "first", 3000);
-    assert_int_equal(smtp_open(sim, &smtp), ERR_OK);
+    assert_int_equal(sim_smtp_open(sim, &smtp), ERR_OK);
     unsigned code = 0;
     const char *const to[] = {"user@localhost", "bert@example.org"};
     assert_int_equal(sim_smtp_send(&smtp, "sender@example.net", to, 2, buf_view(&message), &code), ERR_OK);
@@ -125,7 +112,7 @@ static void storm_client(void *arg) {
         put_message(&message, id, i % 5 == 4 ? 300000 : 2000); /* some as files */
         const char *to[2] = {ACCOUNTS[(me->number + i) % 3], ACCOUNTS[(me->number + i + 1) % 3]};
         for (int attempt = 0; attempt < 200; attempt++) {
-            if (!client.stream && smtp_open(sim, &client) != ERR_OK) {
+            if (!client.stream && sim_smtp_open(sim, &client) != ERR_OK) {
                 client.stream = NULL;
                 if (co_sleep(500 * US_PER_MS) != ERR_OK)
                     break;
@@ -237,7 +224,7 @@ static void story_cut(struct sim *sim, void *arg) {
         struct sim_client client = {0};
         struct buf message;
         buf_init(&message, 1 << 20);
-        if (smtp_open(sim, &client) == ERR_OK) {
+        if (sim_smtp_open(sim, &client) == ERR_OK) {
             for (unsigned i = 0; i < CUT_MESSAGES; i++) {
                 if (i == 1) { /* the account is made: from here on every sync belongs to a promise */
                     before = disk_sim_syncs(sim->disk);

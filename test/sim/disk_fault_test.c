@@ -25,23 +25,10 @@ struct story {
     bool well_after, imap_ok[3];
 };
 
-static enum err smtp_open(struct sim *sim, struct sim_client *client) {
-    unsigned code = 0;
-    TRY(sim_connect(sim, SIM_SMTP_PORT, false, client));
-    enum err err = sim_smtp(client, NULL, &code);
-    if (err == ERR_OK && code == 220)
-        err = sim_smtp(client, "EHLO client.example.net", &code);
-    if (err == ERR_OK && code != 250)
-        err = ERR_TEMPORARY;
-    if (err != ERR_OK)
-        sim_close(client);
-    return err;
-}
-
 /* The reply to the message, 0 when there was none. */
 static unsigned send_one(struct sim *sim, const char *id, size_t octets) {
     struct sim_client client;
-    if (smtp_open(sim, &client) != ERR_OK)
+    if (sim_smtp_open(sim, &client) != ERR_OK)
         return 0;
     struct buf message;
     buf_init(&message, 1 << 20);

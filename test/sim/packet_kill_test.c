@@ -40,22 +40,9 @@ static bool on_packet(struct channel_tap *tap, const char *channel, uint16_t cod
     return true;
 }
 
-static enum err smtp_open(struct sim *sim, struct sim_client *client) {
-    unsigned code;
-    TRY(sim_connect(sim, SIM_SMTP_PORT, false, client));
-    enum err err = sim_smtp(client, NULL, &code);
-    if (err == ERR_OK && code == 220)
-        err = sim_smtp(client, "EHLO client.example.net", &code);
-    if (err == ERR_OK && code != 250)
-        err = ERR_TEMPORARY;
-    if (err != ERR_OK)
-        sim_close(client);
-    return err;
-}
-
 static bool send_one(struct sim *sim, const char *id, size_t octets) {
     struct sim_client client;
-    if (smtp_open(sim, &client) != ERR_OK)
+    if (sim_smtp_open(sim, &client) != ERR_OK)
         return false;
     struct buf message;
     buf_init(&message, 1 << 20);

@@ -411,6 +411,19 @@ enum err sim_smtp(struct sim_client *client, const char *command, unsigned *code
     }
 }
 
+enum err sim_smtp_open(struct sim *sim, struct sim_client *client) {
+    unsigned code = 0;
+    TRY(sim_connect(sim, SIM_SMTP_PORT, false, client));
+    enum err err = sim_smtp(client, NULL, &code);
+    if (err == ERR_OK && code == 220)
+        err = sim_smtp(client, "EHLO client.example.net", &code);
+    if (err == ERR_OK && code != 250)
+        err = ERR_TEMPORARY;
+    if (err != ERR_OK)
+        sim_close(client);
+    return err;
+}
+
 enum err sim_smtp_send(struct sim_client *client, const char *from, const char *const *to, size_t n, struct view message, unsigned *code) {
     char line[500];
     (void)snprintf(line, sizeof(line), "MAIL FROM:<%s>", from);

@@ -75,6 +75,8 @@ enum err sim_read_line(struct sim_client *client, struct view *line) MUST_CHECK;
 enum err sim_write(struct sim_client *client, struct view v) MUST_CHECK;
 /* SMTP: sends a command (NULL: none), reads the whole reply, gives its code. */
 enum err sim_smtp(struct sim_client *client, const char *command, unsigned *code) MUST_CHECK;
+/* A connection to port 25, greeted; closed on an error. */
+enum err sim_smtp_open(struct sim *sim, struct sim_client *client) MUST_CHECK;
 /* A whole message from EHLO's state to the reply after the dot. */
 enum err sim_smtp_send(struct sim_client *client, const char *from, const char *const *to, size_t n, struct view message, unsigned *code) MUST_CHECK;
 /* IMAP: sends a command and reads to its tagged reply; everything that came goes to out (may be NULL). *ok: tagged OK. */
