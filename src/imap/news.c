@@ -144,7 +144,7 @@ static enum err mark_gone(struct imap_session *s, uint32_t first, uint32_t last)
 
 static enum err add_new(struct imap_session *s, uint32_t first, uint32_t last) {
     TRY(seqmap_add(&s->sel.told, first, last));
-    s->sel.uidnext = last + 1;
+    s->sel.uidnext = MAX(s->sel.uidnext, last + 1);
     return ERR_OK;
 }
 
@@ -177,8 +177,10 @@ static enum err start_over(struct imap_session *s) {
     return err;
 }
 
-static enum err take_item(struct imap_session *s, const struct message_item *item) {
-    if (item->uid >= s->sel.uidnext)
+/* Changes come in the order of their modseqs: a new message whose flags were changed comes behind newer ones, so what is
+ * new is told by the first UID that was unknown when the asking began. */
+static enum err take_item(struct imap_session *s, const struct message_item *item, uint32_t first_new) {
+    if (item->uid >= first_new)
         return add_new(s, item->uid, item->uid);
     uint32_t seq = seqmap_seq(&s->sel.told, item->uid);
     if (seq == 0 || is_own(s, item))
@@ -195,8 +197,8 @@ static enum err take_item(struct imap_session *s, const struct message_item *ite
     return imap_out_breathe(&s->out) ? ERR_OK : ERR_CLOSED;
 }
 
-/* Asks for what changed; flags are told at once, the rest goes into told and gone. */
-static enum err ask(struct imap_session *s) {
+static enum err ask_pages(struct imap_session *s) {
+    const uint32_t first_new = s->sel.uidnext;
     struct mailbox_changes_args args = {.mailbox = s->sel.id};
     struct mailbox_changes_result result;
     do {
@@ -206,13 +208,27 @@ static enum err ask(struct imap_session *s) {
         if (result.full)
             return start_over(s);
         for (uint32_t i = 0; i < result.changed_n; i++)
-            TRY(take_item(s, &result.changed[i]));
+            TRY(take_item(s, &result.changed[i], first_new));
         for (uint32_t i = 0; i < result.vanished_n; i++)
             TRY(mark_gone(s, result.vanished[i].first, result.vanished[i].last));
         s->sel.modseq = result.until_modseq;
     } while (result.more);
     vec_clear(&s->sel.own);
     return ERR_OK;
+}
+
+/* Asks for what changed; flags are told at once, the rest goes into told and gone. After an error it is as if it had not been
+ * asked: half an answer must not move what counts as new. */
+static enum err ask(struct imap_session *s) {
+    struct imap_selected *sel = &s->sel;
+    uint32_t uidnext = sel->uidnext;
+    uint64_t modseq = sel->modseq;
+    enum err err = ask_pages(s);
+    if (err == ERR_OK || seqmap_remove(&sel->told, uidnext, UINT32_MAX) != ERR_OK)
+        return err;
+    sel->uidnext = uidnext;
+    sel->modseq = modseq;
+    return err;
 }
 
 /* Highest first, so that no number moves another one that is still to be told. */
