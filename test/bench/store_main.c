@@ -28,6 +28,7 @@
 struct options {
     struct view dir;
     uint64_t messages, size, many, appends, seconds;
+    bool appends_only;
 };
 
 struct phase {
@@ -198,6 +199,7 @@ int main(int argc, char **argv) {
         {"--many", BENCH_NUMBER, &options.many, WORKERS_MAX, "deliveries at a time in the second phase (20)"},
         {"--appends", BENCH_NUMBER, &options.appends, 1000000, "to the plain file, before and after (1000)"},
         {"--seconds", BENCH_NUMBER, &options.seconds, 3600, "for each phase at most (20)"},
+        {"--appends-only", BENCH_FLAG, &options.appends_only, 0, "only what the disk does"},
     };
     bench_options(argc, argv, table, ARRAY_LEN(table));
     if (options.dir.n == 0 || options.many == 0)
@@ -205,9 +207,11 @@ int main(int argc, char **argv) {
     struct buf out;
     buf_init(&out, 100000);
     run_appends(&options, "before", &out);
-    run_phase(&options, 1, &out);
-    run_phase(&options, options.many, &out);
-    run_appends(&options, "after", &out);
+    if (!options.appends_only) {
+        run_phase(&options, 1, &out);
+        run_phase(&options, options.many, &out);
+        run_appends(&options, "after", &out);
+    }
     buf_fini(&out);
     return 0;
 }
