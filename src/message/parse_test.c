@@ -43,6 +43,8 @@ static void test_corpus(void **state) {
     (void)state;
     struct seen seen = {0, false};
     size_t count = corpus_each("", check_file, &seen);
+    if (count == 0) /* the corpus is not here */
+        skip();
     print_message("%zu messages\n", count);
     assert_false(seen.failed);
     assert_int_equal(count, ARRAY_LEN(corpus_shapes));
@@ -64,10 +66,13 @@ static void check_prefixes(const char *name, struct view bytes, void *arg) {
     }
 }
 
-static void test_prefixes(void **state) {
+static void test_corpus_prefixes(void **state) {
     (void)state;
     bool failed = false;
-    assert_true(corpus_each("dovecot-malformed", check_prefixes, &failed) > 20);
+    size_t count = corpus_each("dovecot-malformed", check_prefixes, &failed);
+    if (count == 0)
+        skip();
+    assert_true(count > 20);
     assert_true(corpus_each("enmime/low-quality", check_prefixes, &failed) > 5);
     assert_false(failed);
 }
@@ -351,10 +356,12 @@ static void test_small_arena(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_corpus),        cmocka_unit_test(test_prefixes),    cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_fields),        cmocka_unit_test(test_encodings),   cmocka_unit_test(test_no_bytes),
-        cmocka_unit_test(test_nul),           cmocka_unit_test(test_parts_limit), cmocka_unit_test(test_depth_limit),
-        cmocka_unit_test(test_header_limits), cmocka_unit_test(test_small_arena),
+        cmocka_unit_test(test_corpus),      cmocka_unit_test(test_corpus_prefixes),
+        cmocka_unit_test(test_cases),       cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_encodings),   cmocka_unit_test(test_no_bytes),
+        cmocka_unit_test(test_nul),         cmocka_unit_test(test_parts_limit),
+        cmocka_unit_test(test_depth_limit), cmocka_unit_test(test_header_limits),
+        cmocka_unit_test(test_small_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

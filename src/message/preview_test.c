@@ -104,6 +104,8 @@ static void test_corpus(void **state) {
     (void)state;
     size_t with_text = 0;
     size_t count = corpus_each("", check_file, &with_text);
+    if (count == 0) /* the corpus is not here */
+        skip();
     print_message("%zu of %zu have a preview\n", with_text, count);
     assert_true(with_text > count * 3 / 4);
 }
