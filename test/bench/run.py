@@ -32,7 +32,6 @@ VEREDUS = os.environ.get("VEREDUS", os.path.join(ROOT, "build/veredus"))
 BENCH_BIN = os.environ.get("BENCH_BIN", os.path.join(ROOT, "build/release/test"))
 BENCH_JSON = os.environ.get("BENCH_JSON", os.path.join(ROOT, "build/bench.json"))
 
-QUIET_S = 12.0          # after that long what idles has given back what it can
 START_S = 60.0          # a server that is not ready by then has failed
 STOP_S = 15.0           # the promise of localserve: it ends within this time of SIGTERM
 SERVICES = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "managesieve": 4190, "http": 80, "https": 443}
@@ -64,6 +63,7 @@ class Plan:
         self.store_seconds = 5 if quick else 20
         self.logins = 100 if quick else 1000
         self.login_runs = 1 if quick else 3
+        self.quiet_s = 8 if quick else 15  # after that long a mailbox that idles has given back what it can
         self.loop_steps = 20000 if quick else 200000
 
 
@@ -352,11 +352,11 @@ def part_start(results, plan, room):
     results.add("localserve: start to ready, second start", again, "ms", "under 300 ms", limit=300)
 
 
-def weigh(results, server, name, wanted, arguments, limit_kb):
+def weigh(results, server, name, wanted, arguments, limit_kb=None, quiet_s=2.0):
     before = server.settled_pss_kb()
     with held(results, *arguments, "--connections", wanted) as row:
         need_all(row, wanted)
-        after = server.settled_pss_kb(QUIET_S)
+        after = server.settled_pss_kb(quiet_s)
         results.raw.append({"bench": "memory", "what": name, "before_kb": before, "after_kb": after, "roles": server.pss_by_role()})
         target = f"under {limit_kb} KB" if limit_kb else None
         results.add(f"{name}: memory each", (after - before) / wanted, "KB", target, limit=limit_kb)
@@ -370,7 +370,8 @@ def part_memory(results, plan, room):
         idle = server.settled_pss_kb()
         results.raw.append({"bench": "memory", "what": "idle", "roles": server.pss_by_role()})
         results.add("localserve: all roles idle", idle / 1024, "MB", "under 25 MB", limit=25)
-        weigh(results, server, f"{plan.sessions} idle IMAPS sessions of one account", plan.sessions, ["--port", server.port("imaps")], 100)
+        weigh(results, server, f"{plan.sessions} idle IMAPS sessions of one account", plan.sessions, ["--port", server.port("imaps")], 100,
+              plan.quiet_s)
 
 
 def part_accounts(results, plan, room):
@@ -381,14 +382,15 @@ def part_accounts(results, plan, room):
     with Server(results, directory, seeds) as server:
         results.add(f"localserve: start to ready, making {plan.accounts} accounts", server.ready_ms, "ms")
         weigh(results, server, f"{plan.accounts} idle IMAPS sessions of different accounts", plan.accounts,
-              ["--port", server.port("imaps"), "--user", "u%@bench.test", "--users", plan.accounts, "--window", 8], 400)
+              ["--port", server.port("imaps"), "--user", "u%@bench.test", "--users", plan.accounts, "--window", 8], 400,
+              plan.quiet_s)
 
 
 def part_connections(results, plan, room):
     for service in ("imap", "smtp"):
         with Server(results, os.path.join(room, f"connections-{service}")) as server:
             weigh(results, server, f"{plan.connections} plain {service.upper()} connections before login", plan.connections,
-                  ["--port", server.port(service), "--plain", "--no-login", "--window", 100], None)
+                  ["--port", server.port(service), "--plain", "--no-login", "--window", 100])
 
 
 def part_deliver(results, plan, room):
