@@ -145,6 +145,8 @@ static void body(void *arg) {
     void *reply = NULL;
     enum err err = run(s, arena, &reply, reply_handles);
     running_remove(c, s);
+    if (err == ERR_CANCELED && !s->is_canceled && co_is_canceled(s->co))
+        err = ERR_AGAIN; /* we end; the asker did not give up, and may ask who comes after us */
     /* A message whose handler never saw it must not be lost in silence. */
     if (s->is_one_way && s->call.request == NULL && (err == ERR_NO_MEMORY || err == ERR_LIMIT))
         channel_sever(c, ERR_CLOSED);

@@ -1,0 +1,255 @@
+/*
+ * Ends of roles that clients must not suffer from: a mailbox that leaves in the
+ * middle of a delivery, a directory that forgets its logins, a server that stops.
+ */
+#include "sim/sim.h"
+
+#include "store/account_channel.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char *const ACCOUNTS[] = {"user@localhost", "anna@localhost"};
+
+#define MESSAGE VIEW("From: <sender@example.net>\r\nSubject: life\r\n\r\nbody")
+
+/* A client that has said EHLO; on the submission port also logged in. */
+static void smtp_open(struct sim *sim, uint16_t port, struct sim_client *client) {
+    unsigned code = 0;
+    assert_int_equal(sim_connect(sim, port, port == SIM_SUBMISSIONS_PORT, client), ERR_OK);
+    assert_int_equal(sim_smtp(client, NULL, &code), ERR_OK);
+    assert_int_equal(code, 220);
+    assert_int_equal(sim_smtp(client, "EHLO client.example.net", &code), ERR_OK);
+    assert_int_equal(code, 250);
+    if (port == SIM_SUBMISSIONS_PORT) { /* \0user@localhost\0veredus */
+        assert_int_equal(sim_smtp(client, "AUTH PLAIN AHVzZXJAbG9jYWxob3N0AHZlcmVkdXM=", &code), ERR_OK);
+        assert_int_equal(code, 235);
+    }
+}
+
+/* ---- a mailbox that leaves while it is asked ---- */
+
+struct leaver {
+    struct channel_tap tap;
+    struct sim *sim;
+    unsigned message, left; /* the mailbox leaves once a message at most */
+    bool asked, stop, ended;
+    struct waitq changed;
+};
+
+static bool see_packet(struct channel_tap *tap, const char *channel, uint16_t code, bool is_reply, int64_t *delay_us) {
+    struct leaver *leaver = (struct leaver *)tap;
+    (void)channel;
+    (void)delay_us;
+    if (!is_reply && (code == ACCOUNT_MESSAGE_BASE + ACCOUNT_OP_deliver_check || code == ACCOUNT_MESSAGE_BASE + ACCOUNT_OP_deliver_commit)) {
+        leaver->asked = true;
+        waitq_wake_all(&leaver->changed);
+    }
+    return true;
+}
+
+/* The mailbox ends a few turns after it was asked something: in the middle of answering, with luck. */
+static void leave_again_and_again(void *arg) {
+    struct leaver *leaver = arg;
+    struct sim *sim = leaver->sim;
+    while (!leaver->stop) {
+        (void)!waitq_wait(&leaver->changed, US_NEVER);
+        if (!leaver->asked || leaver->left == leaver->message || random_below(&sim->random.random, 2) != 0)
+            continue;
+        leaver->asked = false;
+        leaver->left = leaver->message;
+        for (uint64_t turns = random_below(&sim->random.random, 12); turns > 0; turns--)
+            (void)!co_yield();
+        struct role_env *mailbox = sim_role_env(sim, ROLE_MAILBOX, 0);
+        if (mailbox && mailbox->life && mailbox->state)
+            role_leave(mailbox);
+    }
+    leaver->ended = true;
+    waitq_wake_all(&leaver->changed);
+}
+
+#define LEAVE_MESSAGES 60
+
+static void story_leave(struct sim *sim, void *arg) {
+    (void)arg;
+    assert_int_equal(sim_start(sim), ERR_OK);
+    struct sim_client client;
+    smtp_open(sim, SIM_SMTP_PORT, &client);
+    struct leaver leaver = {.tap.packet = see_packet, .sim = sim};
+    loop_set_channel_tap(sim->loop, &leaver.tap);
+    assert_int_equal(co_spawn(sim->loop, NULL, "leaver", leave_again_and_again, &leaver, NULL), ERR_OK);
+    for (unsigned i = 0; i < LEAVE_MESSAGES; i++) {
+        unsigned code = 0;
+        leaver.message = i + 1;
+        assert_int_equal(sim_smtp_send(&client, "sender@example.net", &ACCOUNTS[0], 1, MESSAGE, &code), ERR_OK);
+        if (code != 250)
+            fail_msg("seed %llu: message %u was answered %u", (unsigned long long)sim->seed, i, code);
+    }
+    leaver.stop = true;
+    waitq_wake_all(&leaver.changed);
+    while (!leaver.ended)
+        assert_int_equal(waitq_wait(&leaver.changed, US_NEVER), ERR_OK);
+    loop_set_channel_tap(sim->loop, NULL);
+    sim_close(&client);
+    (void)!co_sleep(1200 * US_PER_S);
+    sim_stop(sim);
+}
+
+/* Its end fails requests with "again", and the edge asks the next one: no sender hears of it. */
+static void test_leaving_mailbox(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct sim sim;
+        sim_init(&sim, seed, NULL, ACCOUNTS, 1);
+        net_sim_set_latency(sim.net, 100, 5 * US_PER_MS);
+        assert_true(sim_run(&sim, story_leave, NULL));
+        struct disk *disk = sim_fini(&sim);
+        assert_int_equal(sim_count_messages(disk, 1, VIEW("Subject: life")), LEAVE_MESSAGES);
+        disk_free(disk);
+    }
+}
+
+/* ---- a directory that forgot its logins ---- */
+
+static void story_forgotten_login(struct sim *sim, void *arg) {
+    const char *command = arg;
+    unsigned code = 0;
+    assert_int_equal(sim_start(sim), ERR_OK);
+    struct sim_client client;
+    smtp_open(sim, SIM_SUBMISSIONS_PORT, &client);
+    if (command) {
+        assert_int_equal(sim_smtp(&client, "MAIL FROM:<user@localhost>", &code), ERR_OK);
+        assert_int_equal(code, 250);
+    }
+    assert_true(sim_kill(sim, ROLE_DIRECTORY, 0));
+    (void)!co_sleep(20 * US_PER_S); /* the next one is there */
+    assert_int_equal(sim_smtp(&client, command ? command : "MAIL FROM:<user@localhost>", &code), ERR_OK);
+    if (code < 400 || code > 499)
+        fail_msg("a lost login was answered %u", code);
+    sim_close(&client);
+    smtp_open(sim, SIM_SUBMISSIONS_PORT, &client); /* a new login is fine at once */
+    assert_int_equal(sim_smtp(&client, "MAIL FROM:<user@localhost>", &code), ERR_OK);
+    assert_int_equal(code, 250);
+    sim_close(&client);
+    sim_stop(sim);
+}
+
+/* The client may say it again later; a 5xx would make it give the message back to its author. */
+static void test_forgotten_login(void **state) {
+    (void)state;
+    char relay[] = "RCPT TO:<somebody@example.com>";
+    for (int i = 0; i < 2; i++) {
+        struct sim sim;
+        sim_init(&sim, 3, NULL, ACCOUNTS, 1);
+        sim.config.relay = true;
+        assert_true(sim_run(&sim, story_forgotten_login, i ? relay : NULL));
+        disk_free(sim_fini(&sim));
+    }
+}
+
+/* ---- budgets ---- */
+
+static void story_size(struct sim *sim, void *arg) {
+    (void)arg;
+    unsigned code = 0;
+    assert_int_equal(sim_start(sim), ERR_OK);
+    struct sim_client client;
+    smtp_open(sim, SIM_SMTP_PORT, &client);
+    assert_int_equal(sim_smtp(&client, "MAIL FROM:<a@example.net> SIZE=2000000", &code), ERR_OK);
+    assert_int_equal(code, 452);
+    assert_int_equal(sim_smtp(&client, "MAIL FROM:<a@example.net> SIZE=1000", &code), ERR_OK);
+    assert_int_equal(code, 250);
+    sim_close(&client);
+    sim_stop(sim);
+}
+
+/* What cannot be spooled now is refused before it is sent. */
+static void test_declared_size(void **state) {
+    (void)state;
+    struct sim sim;
+    sim_init(&sim, 4, NULL, ACCOUNTS, 1);
+    sim.config.spool_budget = 1 << 20;
+    assert_true(sim_run(&sim, story_size, NULL));
+    disk_free(sim_fini(&sim));
+}
+
+/* ---- a server that stops ---- */
+
+struct stopper {
+    struct sim *sim;
+    bool ended;
+    struct waitq done;
+};
+
+static void stop_it(void *arg) {
+    struct stopper *stopper = arg;
+    sim_stop(stopper->sim);
+    stopper->ended = true;
+    waitq_wake_all(&stopper->done);
+}
+
+static void expect_line(struct sim_client *client, const char *start) {
+    struct view line;
+    assert_int_equal(sim_read_line(client, &line), ERR_OK);
+    if (!view_starts(line, view_cstr(start)))
+        fail_msg("expected %s, got %.*s", start, VIEW_FMT(line));
+}
+
+static void story_goodbye(struct sim *sim, void *arg) {
+    (void)arg;
+    bool ok = false;
+    assert_int_equal(sim_start(sim), ERR_OK);
+    struct sim_client smtp, submission, greeted, idling, handshaking;
+    smtp_open(sim, SIM_SMTP_PORT, &smtp);
+    smtp_open(sim, SIM_SUBMISSIONS_PORT, &submission);
+    assert_int_equal(sim_connect(sim, SIM_IMAPS_PORT, true, &greeted), ERR_OK);
+    assert_int_equal(sim_imap(&greeted, NULL, NULL, &ok), ERR_OK);
+    assert_int_equal(sim_imap_login(sim, "user@localhost", &idling), ERR_OK);
+    assert_int_equal(sim_imap(&idling, "SELECT INBOX", NULL, &ok), ERR_OK);
+    assert_int_equal(sim_write(&idling, VIEW("x IDLE\r\n")), ERR_OK);
+    expect_line(&idling, "+ ");
+    assert_int_equal(sim_connect(sim, SIM_IMAPS_PORT, false, &handshaking), ERR_OK); /* says nothing */
+    int64_t started_us = loop_now_us(sim->loop);
+    struct stopper stopper = {.sim = sim};
+    assert_int_equal(co_spawn(sim->loop, NULL, "stopper", stop_it, &stopper, NULL), ERR_OK);
+    expect_line(&smtp, "421 ");
+    expect_line(&submission, "421 ");
+    expect_line(&greeted, "* BYE");
+    expect_line(&idling, "* BYE");
+    while (!stopper.ended)
+        assert_int_equal(waitq_wait(&stopper.done, US_NEVER), ERR_OK);
+    assert_true(loop_now_us(sim->loop) - started_us <= 5 * US_PER_S);
+    sim_close(&smtp);
+    sim_close(&submission);
+    sim_close(&greeted);
+    sim_close(&idling);
+    sim_close(&handshaking);
+}
+
+static void test_goodbye(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct sim sim;
+        sim_init(&sim, seed, NULL, ACCOUNTS, 1);
+        net_sim_set_latency(sim.net, 100, 5 * US_PER_MS);
+        assert_true(sim_run(&sim, story_goodbye, NULL));
+        disk_free(sim_fini(&sim));
+    }
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_leaving_mailbox),
+        cmocka_unit_test(test_forgotten_login),
+        cmocka_unit_test(test_declared_size),
+        cmocka_unit_test(test_goodbye),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
