@@ -27,6 +27,10 @@ static bool can_starttls(const struct greeter *g) {
     return !g->stream->encrypted && g->params->ops->starttls != NULL;
 }
 
+static bool is_stopping(const struct greeter *g) {
+    return g->params->stopping != NULL && *g->params->stopping;
+}
+
 static void note(struct greeter *g, const char *event, struct view user) {
     if (g->params->ops->note != NULL)
         g->params->ops->note(g->params->ctx, event, user);
@@ -194,7 +198,7 @@ static enum err read_response(struct greeter *g, struct view *out) {
         enum imap_line_kind kind;
         struct view line;
         enum err err = imap_wire_read(&g->wire, imap_deadline(&g->wire, IMAP_LOGIN_TIMEOUT_US), &line, &kind);
-        if (err == ERR_AGAIN)
+        if (err == ERR_AGAIN && !is_stopping(g))
             continue;
         if (err != ERR_OK)
             return err;
@@ -302,9 +306,12 @@ static enum verdict_of_command serve(struct greeter *g) {
     for (;;) {
         struct view command;
         enum imap_line_kind kind;
-        enum err err = imap_wire_read(&g->wire, imap_deadline(&g->wire, IMAP_LOGIN_TIMEOUT_US), &command, &kind);
-        if (err == ERR_AGAIN)
+        enum err err = is_stopping(g) ? ERR_AGAIN
+                                      : imap_wire_read(&g->wire, imap_deadline(&g->wire, IMAP_LOGIN_TIMEOUT_US), &command, &kind);
+        if (err == ERR_AGAIN && !is_stopping(g))
             continue;
+        if (err == ERR_AGAIN) /* RFC3501-7.1.5 */
+            answer(g, VIEW_NONE, VIEW("BYE The server is shutting down"));
         if (err == ERR_TIMEOUT)
             answer(g, VIEW_NONE, VIEW("BYE Too long without a command"));
         if (err == ERR_LIMIT)

@@ -43,6 +43,8 @@ struct imap_greeter_params {
     bool is_resumed;     /* back from UNAUTHENTICATE (RFC8437-2): no greeting */
     struct view unread;  /* octets received before */
     uint64_t append_max; /* passed on; 0: the default */
+    /* NULL, or true when the role wants to end: BYE is said between two commands. Set it, then stream_interrupt(). */
+    const bool *stopping;
 };
 
 enum imap_greeter_end {

@@ -107,6 +107,8 @@ enum err directory_handle_recipient(void *ctx, struct call *call, void *reply, s
     struct recipient_result *result = reply;
     bool is_queue = peer->role == ROLE_QUEUE; /* reports: local senders, and remote ones back */
     bool proven = directory_session(d, peer, lookup->session) != NULL;
+    if (lookup->session && !proven)
+        return ERR_NOT_FOUND;
     struct route route = {.d = d, .arena = call->arena, .may_relay = is_queue || proven};
     enum err err = route_address(&route, lookup->address, 0);
     switch (err) {
@@ -143,7 +145,7 @@ enum err directory_handle_sender(void *ctx, struct call *call, void *reply, stru
     const struct sender_check *check = call->request;
     struct auth_session *session = directory_session(peer->directory, peer, check->session);
     if (!session)
-        return ERR_DENIED;
+        return ERR_NOT_FOUND;
     if (check->address.n == 0)
         return ERR_OK;
     /* One may send as whoever's mail one gets. */

@@ -30,9 +30,7 @@ static enum err edge_sign(struct tls_signer *signer, uint64_t key, uint16_t sche
     return err;
 }
 
-/* Certificates, again after each restart of directory. */
-static void fetch_chains(void *arg) {
-    struct edge *edge = arg;
+static enum err fetch_once(struct edge *edge) {
     struct role_env *env = edge->env;
     struct arena *arena = arena_new("chains", CHAINS_BUDGET);
     struct nothing nothing = {0};
@@ -48,13 +46,38 @@ static void fetch_chains(void *arg) {
     arena_free(arena);
     if (err != ERR_OK) {
         tls_server_unref(server);
-        if (err != ERR_CANCELED)
-            log_event(&env->log, LOG_ERROR, "tls.chains", LF_ERR(err));
-        return;
+        return err;
     }
     tls_server_unref(edge->tls); /* connections that use it hold their own reference */
     edge->tls = server;
     waitq_wake_all(&edge->tls_ready);
+    return ERR_OK;
+}
+
+/* Certificates, again after each restart of directory, and until they are there. */
+static void fetch_chains(void *arg) {
+    struct edge *edge = arg;
+    while (edge->fetch_again) {
+        edge->fetch_again = false;
+        enum err err = fetch_once(edge);
+        if (err == ERR_OK)
+            continue;
+        if (err == ERR_CANCELED)
+            break;
+        log_event(&edge->env->log, LOG_ERROR, "tls.chains", LF_ERR(err));
+        edge->fetch_again = true;
+        if (co_sleep(EDGE_CHAINS_RETRY_US) != ERR_OK)
+            break;
+    }
+    edge->fetches = false;
+}
+
+static void ask_for_chains(struct edge *edge) {
+    edge->fetch_again = true;
+    if (!edge->fetches)
+        edge->fetches = co_spawn(edge->env->loop, edge->env->group, "edge.chains", fetch_chains, edge, NULL) == ERR_OK;
+    if (!edge->fetches)
+        log_plain(&edge->env->log, LOG_ERROR, "tls.chains");
 }
 
 enum err edge_start_tls(struct edge_connection *c, struct stream *plain, struct stream **out) {
@@ -134,10 +157,29 @@ static bool is_over_limits(const struct edge_connection *c, const struct edge_ne
     return counted && network->connections > config->connections_per_network;
 }
 
+static void connection_opened(struct edge_connection *c) {
+    struct edge *edge = c->edge;
+    edge->connections++;
+    c->next = edge->open;
+    if (c->next)
+        c->next->prev = c;
+    edge->open = c;
+}
+
+static void connection_closed(struct edge_connection *c) {
+    struct edge *edge = c->edge;
+    *(c->prev ? &c->prev->next : &edge->open) = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    edge->connections--;
+    waitq_wake_all(&edge->closed);
+    free(c);
+}
+
 static void connection_body(void *arg) {
     struct edge_connection *c = arg;
     struct edge *edge = c->edge;
-    edge->connections++;
+    connection_opened(c);
     enum err err = c->listener->offer.proxy ? read_proxy(c) : ERR_OK;
     struct edge_network *network = network_enter(edge, &c->peer);
     struct buf peer;
@@ -165,12 +207,10 @@ static void connection_body(void *arg) {
         stream_free(c->stream);
     }
     network_leave(edge, network);
-    edge->connections--;
-    free(c);
+    connection_closed(c);
 }
 
-static void listen_body(void *arg) {
-    struct edge_listener *l = arg;
+static void accept_all(struct edge_listener *l) {
     struct role_env *env = l->edge->env;
     for (;;) {
         struct stream *stream;
@@ -198,6 +238,12 @@ static void listen_body(void *arg) {
     }
 }
 
+static void listen_body(void *arg) {
+    struct edge_listener *l = arg;
+    accept_all(l);
+    l->co = NULL;
+}
+
 /* ---- life ---- */
 
 static void peer_closed(void *ctx, enum err why) {
@@ -217,8 +263,8 @@ static void edge_offer(struct role_env *env, const struct channel_offer *offer, 
     }
     channel_on_close(channel, peer_closed, env);
     role_peer_set(peer, channel);
-    if (peer == &edge->directory && co_spawn(env->loop, env->group, "edge.chains", fetch_chains, edge, NULL) != ERR_OK)
-        log_plain(&env->log, LOG_ERROR, "tls.chains");
+    if (peer == &edge->directory)
+        ask_for_chains(edge);
 }
 
 static void edge_listen(struct role_env *env, const struct listener_offer *offer, struct listener *listener) {
@@ -230,7 +276,7 @@ static void edge_listen(struct role_env *env, const struct listener_offer *offer
     }
     *l = (struct edge_listener){.edge = edge, .listener = listener, .offer = *offer, .next = edge->listeners};
     edge->listeners = l;
-    if (co_spawn(env->loop, env->group, "edge.listen", listen_body, l, NULL) != ERR_OK)
+    if (co_spawn(env->loop, env->group, "edge.listen", listen_body, l, &l->co) != ERR_OK)
         log_plain(&env->log, LOG_ERROR, "listen");
 }
 
@@ -263,6 +309,20 @@ static enum err edge_start(struct role_env *env, struct buf *why) {
     return doors_init(&edge->doors, env, &message_mailbox_request);
 }
 
+/* SMTP says 421, IMAP says BYE: before login here, after it in the mailboxes, whose end of the session is ours too. */
+static void edge_quiesce(struct role_env *env, int64_t deadline_us) {
+    struct edge *edge = env->state;
+    edge->stopping = true;
+    for (struct edge_listener *l = edge->listeners; l; l = l->next)
+        if (l->co)
+            co_cancel(l->co);
+    for (struct edge_connection *c = edge->open; c; c = c->next)
+        if (c->stream)
+            stream_interrupt(c->stream);
+    while (edge->open && waitq_wait(&edge->closed, deadline_us) == ERR_OK)
+        ;
+}
+
 static void edge_stop(struct role_env *env) {
     struct edge *edge = env->state;
     while (edge->listeners) {
@@ -287,6 +347,7 @@ const struct role_def role_edge = {
     .start = edge_start,
     .offer = edge_offer,
     .listen = edge_listen,
+    .quiesce = edge_quiesce,
     .stop = edge_stop,
     .unprepare = edge_unprepare,
 };

@@ -19,6 +19,7 @@
 #define EDGE_DERIVE_ROUNDS 500         /* HMACs between two yields: about a quarter of a millisecond */
 #define EDGE_PUMP_IDLE_US (INT64_C(40) * 60 * US_PER_S) /* silence both ways; the mailbox's own limit comes first */
 #define EDGE_NETWORKS_MAX 100000
+#define EDGE_CHAINS_RETRY_US (1 * US_PER_S) /* without certificates there is no TLS: asked until they come */
 
 struct edge {
     struct role_env *env;
@@ -33,12 +34,17 @@ struct edge {
     uint64_t next_connection;
     uint64_t spooled; /* octets in memory and files, all sessions */
     struct edge_listener *listeners;
+    struct edge_connection *open; /* all connections */
+    struct waitq closed;          /* one of them */
+    bool stopping;
+    bool fetches, fetch_again; /* fetch_chains runs; and shall look once more */
 };
 
 struct edge_listener {
     struct edge *edge;
     struct listener *listener;
     struct listener_offer offer;
+    struct co *co; /* which accepts; NULL when it has ended */
     struct edge_listener *next;
 };
 
@@ -61,6 +67,7 @@ struct edge_connection {
     size_t address_n;
     uint32_t attempts;
     uint64_t spooled;
+    struct edge_connection *next, *prev; /* in edge->open */
 };
 
 /* ---- logins ---- */
@@ -71,6 +78,9 @@ struct edge_login {
 /* Derives the proof from a password and lets directory check it. Waits as long as directory says. ERR_DENIED: wrong. */
 enum err edge_login_password(struct edge_connection *c, enum protocol protocol, struct view user, struct view password, struct arena *arena,
                              struct edge_login *out) MUST_CHECK;
+
+/* The login is over, or was given up half-way; 0: there was none. */
+void edge_login_end(struct edge *edge, uint64_t session);
 
 /* TLS on the connection's stream; fills tls and tls_text. Takes plain over only on ERR_OK. */
 enum err edge_start_tls(struct edge_connection *c, struct stream *plain, struct stream **out) MUST_CHECK;

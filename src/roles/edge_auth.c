@@ -56,6 +56,12 @@ static enum err prove(struct edge_connection *c, struct exchange *x, const struc
                           NULL);
 }
 
+void edge_login_end(struct edge *edge, uint64_t session) {
+    struct auth_end end = {.session = session};
+    if (session && edge->directory.channel)
+        (void)!channel_send(edge->directory.channel, &message_auth_end, &end, NULL, 0);
+}
+
 enum err edge_login_password(struct edge_connection *c, enum protocol protocol, struct view user, struct view password, struct arena *arena,
                              struct edge_login *out) {
     struct edge *edge = c->edge;
@@ -70,19 +76,21 @@ enum err edge_login_password(struct edge_connection *c, enum protocol protocol, 
     };
     struct auth_challenge challenge;
     TRY(role_peer_call(&edge->directory, &message_auth_start, &start, NULL, 0, loop_now_us(edge->env->loop) + ROLE_CALL_US, arena, &challenge, NULL));
-    if (challenge.delay_us > 0)
-        TRY(co_sleep(challenge.delay_us));
+    enum err err = challenge.delay_us > 0 ? co_sleep(challenge.delay_us) : ERR_OK;
     struct exchange x = {0};
     buf_init(&x.first_bare, 1000);
     buf_init(&x.final_bare, 1000);
     buf_init(&x.message, 4096);
     scram_put_client_first_bare(&x.first_bare, start.user, start.client_nonce);
     struct auth_result result;
-    enum err err = prove(c, &x, &challenge, password, arena, &result);
+    if (err == ERR_OK)
+        err = prove(c, &x, &challenge, password, arena, &result);
     buf_fini(&x.first_bare);
     buf_fini(&x.final_bare);
     buf_fini(&x.message);
     wipe(&x, sizeof(x));
+    if (err != ERR_OK && err != ERR_DENIED) /* directory may still hold it, even as proven */
+        edge_login_end(edge, challenge.session);
     TRY(err);
     *out = (struct edge_login){.session = challenge.session, .account = result.account, .address = result.address, .grant = result.grant};
     c->account = result.account;

@@ -53,7 +53,7 @@ static enum err on_return(void *ctx, struct call *call, void *reply, struct hand
     (void)reply_handles;
     struct edge_session *s = ctx;
     const struct session_return *back = call->request;
-    if (s->returned)
+    if (s->returned || (s->inner && call->handles[0].kind != HANDLE_NONE)) /* a pumped session's stream never left */
         return ERR_SYNTAX;
     buf_clear(&s->unread);
     buf_put(&s->unread, back->handover);
@@ -302,6 +302,7 @@ void edge_imap(struct edge_connection *c) {
             .is_resumed = resumed,
             .unread = buf_view(&unread),
             .append_max = c->edge->env->config->message_size_max,
+            .stopping = &c->edge->stopping,
         };
         struct stream *stream = c->stream;
         enum imap_greeter_end end = imap_greeter_run(&params, &stream);

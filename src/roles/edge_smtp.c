@@ -9,8 +9,12 @@ static void set_reply(struct smtp_reply *reply, uint16_t code, struct view statu
     *reply = (struct smtp_reply){.code = code, .status = status, .text = text};
 }
 
+/* Directory was restarted and knows our login no more. A 5xx would make the client give up the message. */
+static void reply_login_lost(struct smtp_reply *reply) {
+    set_reply(reply, 421, VIEW("4.7.0"), VIEW("Your login was lost; connect and log in again"));
+}
+
 static enum err on_auth(void *ctx, struct smtp_session *session, struct view user, struct view password, struct smtp_reply *reply) {
-    (void)session;
     struct edge_connection *c = ctx;
     struct arena *arena = arena_new("login", LOGIN_BUDGET);
     if (!arena)
@@ -18,7 +22,10 @@ static enum err on_auth(void *ctx, struct smtp_session *session, struct view use
     struct edge_login login;
     enum err err = edge_login_password(c, PROTOCOL_SUBMISSION, user, password, arena, &login);
     if (err == ERR_OK) {
-        c->auth = login.session;
+        c->auth = login.session; /* ended with the connection */
+        err = smtp_session_set_authenticated(session, login.address);
+    }
+    if (err == ERR_OK) {
         log_event(&c->log, LOG_INFO, "smtp.login", LF_VIEW("account", login.address));
     } else if (err == ERR_DENIED) {
         set_reply(reply, 535, VIEW("5.7.8"), VIEW("Wrong address or password"));
@@ -35,6 +42,7 @@ static enum err on_starttls(void *ctx, struct smtp_session *session, struct stre
     (void)session;
     struct edge_connection *c = ctx;
     TRY(edge_start_tls(c, plain, out));
+    c->stream = *out; /* what a stop interrupts */
     facts->tls = true;
     (void)memcpy(facts->tls_version, c->tls.version == 0x0304 ? "TLSv1.3" : "TLSv1.2", 8);
     memcpy(facts->tls_cipher, c->tls.cipher, MIN(sizeof(facts->tls_cipher), sizeof(c->tls.cipher)));
@@ -45,13 +53,22 @@ static enum err on_starttls(void *ctx, struct smtp_session *session, struct stre
 static void on_mail(void *ctx, struct smtp_session *session, struct smtp_transaction *t, struct smtp_reply *reply) {
     (void)session;
     struct edge_connection *c = ctx;
+    const struct edge *edge = c->edge;
+    /* RFC1870-6.1: what does not fit now is not sent in vain. */
+    uint64_t held = edge->spooled - c->spooled, budget = edge->env->config->spool_budget;
+    if (t->declared_size > budget || held > budget - t->declared_size) {
+        set_reply(reply, 452, VIEW("4.3.1"), VIEW("No room for this message now; try again later"));
+        return;
+    }
     if (!c->auth)
         return;
     struct sender_check check = {.session = c->auth, .address = t->sender.whole};
     struct nothing nothing;
     enum err err = role_peer_call(&c->edge->directory, &message_sender_check, &check, NULL, 0, loop_now_us(c->edge->env->loop) + ROLE_CALL_US,
                                   t->arena, &nothing, NULL);
-    if (err == ERR_DENIED)
+    if (err == ERR_NOT_FOUND)
+        reply_login_lost(reply);
+    else if (err == ERR_DENIED)
         set_reply(reply, 553, VIEW("5.7.1"), VIEW("Your account may not send as this address"));
     else if (err != ERR_OK)
         set_reply(reply, 451, VIEW("4.3.0"), VIEW("The sender cannot be checked now; try again later"));
@@ -64,6 +81,10 @@ static void on_rcpt(void *ctx, struct smtp_session *session, struct smtp_transac
     struct recipient_result result;
     enum err err = role_peer_call(&c->edge->directory, &message_recipient_lookup, &lookup, NULL, 0, loop_now_us(c->edge->env->loop) + ROLE_CALL_US,
                                   t->arena, &result, NULL);
+    if (err == ERR_NOT_FOUND) {
+        reply_login_lost(reply);
+        return;
+    }
     if (err != ERR_OK) {
         set_reply(reply, 451, VIEW("4.3.0"), VIEW("The recipient cannot be checked now; try again later"));
         return;
@@ -141,16 +162,13 @@ void edge_smtp(struct edge_connection *c) {
         .tls_available = c->edge->tls != NULL,
         .auth_requires_tls = true,
         .idle_us = 5 * 60 * US_PER_S, /* RFC5321-4.5.3.2.7 */
+        .stopping = &c->edge->stopping,
     };
     struct smtp_session_facts facts = {.peer = c->peer, .local = c->stream->local, .tls = c->tls_text[0] != 0};
     enum err err = smtp_session_run(&params, &c->stream, &facts);
     if (err != ERR_OK && err != ERR_CLOSED)
         log_event(&c->log, LOG_INFO, "smtp.end", LF_ERR(err));
     (void)on_account_spool(c, NULL, 0);
-    if (c->auth) {
-        struct auth_end end = {.session = c->auth};
-        if (c->edge->directory.channel)
-            (void)!channel_send(c->edge->directory.channel, &message_auth_end, &end, NULL, 0);
-        c->auth = 0;
-    }
+    edge_login_end(c->edge, c->auth);
+    c->auth = 0;
 }

@@ -29,6 +29,8 @@ struct mailbox_role {
     struct delivery_door *doors;
     struct mailbox_session *sessions;
     size_t sessions_n;
+    struct waitq session_ended;
+    bool stopping;
 };
 
 /* A channel that delivers and cannot read. */
@@ -72,6 +74,7 @@ static void session_free(struct mailbox_session *s) {
     channel_free(s->channel);
     arena_free(s->arena);
     role->used_us = loop_now_us(role->env->loop);
+    waitq_wake_all(&role->session_ended);
     free(s);
 }
 
@@ -177,6 +180,8 @@ static enum err handle_session_open(void *ctx, struct call *call, void *reply, s
     (void)reply_handles;
     struct mailbox_session *s = ctx;
     const struct session_open *open = call->request;
+    if (s->role->stopping)
+        return ERR_AGAIN;
     if (call->handles[0].kind != HANDLE_STREAM || s->started || open->protocol != s->grant.protocol || open->protocol != PROTOCOL_IMAP)
         return ERR_SYNTAX;
     return session_begin(s, call);
@@ -396,6 +401,23 @@ static enum err mailbox_start(struct role_env *env, struct buf *why) {
     return co_spawn(env->loop, env->group, "mailbox.housekeeping", housekeeping, role, NULL);
 }
 
+static bool has_started_session(const struct mailbox_role *role) {
+    for (const struct mailbox_session *s = role->sessions; s; s = s->next)
+        if (s->started)
+            return true;
+    return false;
+}
+
+static void mailbox_quiesce(struct role_env *env, int64_t deadline_us) {
+    struct mailbox_role *role = env->state;
+    role->stopping = true;
+    for (struct mailbox_session *s = role->sessions; s; s = s->next)
+        if (s->started)
+            imap_session_shutdown(s->imap, "The server is shutting down");
+    while (has_started_session(role) && waitq_wait(&role->session_ended, deadline_us) == ERR_OK)
+        ;
+}
+
 static void mailbox_stop(struct role_env *env) {
     struct mailbox_role *role = env->state;
     while (role->sessions)
@@ -419,6 +441,7 @@ const struct role_def role_mailbox = {
     .prepare = mailbox_prepare,
     .start = mailbox_start,
     .offer = mailbox_offer,
+    .quiesce = mailbox_quiesce,
     .stop = mailbox_stop,
     .unprepare = mailbox_unprepare,
 };

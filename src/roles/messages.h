@@ -97,11 +97,11 @@ RECORD_DECLARE(auth_result);
 #define R_auth_end(F, S) F(S, U64, session)
 RECORD_DECLARE(auth_end);
 
-/* May the account of this auth session send as `address`? ERR_DENIED if not. */
+/* May the account of this auth session send as `address`? ERR_DENIED if not; ERR_NOT_FOUND: no such session (directory was restarted). */
 #define R_sender_check(F, S) F(S, U64, session) F(S, VIEW, address, MESSAGE_ADDRESS_MAX)
 RECORD_DECLARE(sender_check);
 
-/* Who gets mail for an address. session: 0, or the auth session of a submission (may relay). */
+/* Who gets mail for an address. session: 0, or the auth session of a submission (may relay); ERR_NOT_FOUND when there is no such session. */
 enum recipient_kind { RECIPIENT_LOCAL, RECIPIENT_REMOTE };
 #define R_recipient_lookup(F, S) F(S, VIEW, address, MESSAGE_ADDRESS_MAX) F(S, U64, session)
 #define R_recipient_target(F, S)                                                                                     \

@@ -17,6 +17,8 @@ struct role_life {
     struct arena *arena; /* the snapshot */
     struct role_configure config;
     bool configured, ending;
+    bool started; /* start() was successful */
+    bool asked;   /* by role_stop: there is time for goodbyes */
     struct waitq ended;
 };
 
@@ -48,6 +50,7 @@ static enum err handle_configure(void *ctx, struct call *call, void *reply, stru
     if (err != ERR_OK)
         log_event(&env->log, LOG_ERROR, "role.start", LF_ERR(err), LF_VIEW("why", buf_view(&why)));
     buf_fini(&why);
+    life->started = err == ERR_OK;
     return err;
 }
 
@@ -83,6 +86,7 @@ static enum err handle_stop(void *ctx, struct call *call, void *reply, struct ha
     (void)reply;
     (void)reply_handles;
     struct role_env *env = ctx;
+    ((struct role_life *)env->life)->asked = true;
     life_end(env->life);
     return ERR_OK;
 }
@@ -117,6 +121,8 @@ void role_run(const struct role_def *def, struct role_env *env, struct channel *
         log_plain(&env->log, LOG_ERROR, "role.channel");
     }
     life.ending = true;
+    if (life.asked && life.started && def->quiesce)
+        def->quiesce(env, loop_now_us(env->loop) + ROLE_QUIESCE_US);
     if (env->group) {
         co_group_cancel(env->group);
         (void)!co_group_wait(env->group, US_NEVER);

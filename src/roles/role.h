@@ -6,7 +6,8 @@
  * Life: prepare() before confinement (files, libraries); then the ritual; then
  * the supervisor sends role_configure, and start() runs on a coroutine; then
  * channels and listeners arrive by offer() and listen(); role_stop or EOF on the
- * supervisor's channel ends it: stop() is called and the group is cancelled.
+ * supervisor's channel ends it: after role_stop quiesce() says goodbye, then the
+ * group is cancelled and stop() is called.
  */
 #ifndef ROLES_ROLE_H
 #define ROLES_ROLE_H
@@ -20,6 +21,7 @@
 #include "roles/messages.h"
 
 #define ROLE_CALL_US (20 * US_PER_S)         /* deadline of a call between roles where nothing else says one */
+#define ROLE_QUIESCE_US (2 * US_PER_S)       /* for goodbyes after role_stop; well below SERVE_GRACE_US */
 #define ROLE_MAILBOX_CALL_US (60 * US_PER_S) /* of a delivery */
 
 struct role_env {
@@ -51,6 +53,8 @@ struct role_def {
     /* Messages on the supervisor's channel besides the common ones (NULL-terminated by n = 0). */
     const struct channel_handler *supervisor_handlers;
     size_t supervisor_handlers_n;
+    /* After role_stop only, may be NULL: says goodbye to clients, and may wait for them until the deadline. Requests still come, offers do not. */
+    void (*quiesce)(struct role_env *env, int64_t deadline_us);
     /* Frees state; no coroutine of the role's group runs any more. */
     void (*stop)(struct role_env *env);
     void (*unprepare)(struct role_env *env);
