@@ -73,7 +73,7 @@ static void leave_again_and_again(void *arg) {
     waitq_wake_all(&leaver->changed);
 }
 
-#define LEAVE_MESSAGES 60
+#define LEAVE_MESSAGES 30
 
 static void story_leave(struct sim *sim, void *arg) {
     (void)arg;
@@ -103,7 +103,7 @@ static void story_leave(struct sim *sim, void *arg) {
 /* Its end fails requests with "again", and the edge asks the next one: no sender hears of it. */
 static void test_leaving_mailbox(void **state) {
     (void)state;
-    for (uint64_t seed = 1; seed <= 8; seed++) {
+    for (uint64_t seed = 1; seed <= 4; seed++) {
         struct sim sim;
         sim_init(&sim, seed, NULL, ACCOUNTS, 1);
         net_sim_set_latency(sim.net, 100, 5 * US_PER_MS);
@@ -233,7 +233,7 @@ static void story_goodbye(struct sim *sim, void *arg) {
 
 static void test_goodbye(void **state) {
     (void)state;
-    for (uint64_t seed = 1; seed <= 8; seed++) {
+    for (uint64_t seed = 1; seed <= 4; seed++) {
         struct sim sim;
         sim_init(&sim, seed, NULL, ACCOUNTS, 1);
         net_sim_set_latency(sim.net, 100, 5 * US_PER_MS);
