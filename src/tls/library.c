@@ -34,7 +34,7 @@ enum err tls_take_error(void) {
 /* Whatever OpenSSL finds out at its first use, it finds out now. */
 static enum err fetch_early(struct tls_library *library) {
     tzset(); /* gmtime_r(), which checks of a certificate's dates use, reads the time zone's file at its first call */
-    library->ticket_cipher = EVP_CIPHER_fetch(library->ctx, "AES-256-CBC", TLS_PROPERTIES);
+    library->ticket_cipher = EVP_CIPHER_fetch(library->ctx, "AES-256-CBC", NULL);
     SSL_CTX *server = tls_context_new(library, TLS_server_method());
     SSL_CTX *client = tls_context_new(library, TLS_client_method());
     SSL *ssl = server != NULL ? SSL_new(server) : NULL;
@@ -97,7 +97,7 @@ enum err tls_library_add_authorities(struct tls_library *library, struct view pe
     enum err err = ERR_OK;
     size_t n = 0;
     for (;; n++) {
-        X509 *empty = X509_new_ex(library->ctx, TLS_PROPERTIES), *x = empty;
+        X509 *empty = X509_new_ex(library->ctx, NULL), *x = empty;
         if (empty == NULL || PEM_read_bio_X509(bio, &x, NULL, NULL) == NULL) {
             X509_free(x);
             err = empty == NULL ? ERR_NO_MEMORY : ERR_OK;
@@ -117,7 +117,7 @@ enum err tls_library_add_authorities(struct tls_library *library, struct view pe
 }
 
 SSL_CTX *tls_context_new(struct tls_library *library, const SSL_METHOD *method) {
-    SSL_CTX *ctx = SSL_CTX_new_ex(library->ctx, TLS_PROPERTIES, method);
+    SSL_CTX *ctx = SSL_CTX_new_ex(library->ctx, NULL, method);
     if (ctx == NULL)
         return NULL;
     /* RFC8996-1: TLS 1.0 and 1.1 are over. RFC9325-3.3, 3.5: no compression, no renegotiation. */

@@ -67,7 +67,7 @@ static void chain_free(struct chain *chain) {
 }
 
 static X509 *read_certificate(struct tls_library *library, BIO *bio) {
-    X509 *x = X509_new_ex(library->ctx, TLS_PROPERTIES), *read = x;
+    X509 *x = X509_new_ex(library->ctx, NULL), *read = x;
     if (x != NULL && PEM_read_bio_X509(bio, &read, NULL, NULL) != NULL)
         return read;
     X509_free(read);

@@ -16,7 +16,11 @@ struct tls_library {
     X509_STORE *authorities;
 };
 
-/* OpenSSL's algorithms where both providers have one; a query that names a provider still finds it. */
+/*
+ * OpenSSL's algorithms where both providers have one; a query that names a provider still finds it. Set once for the
+ * library context and not named at calls: OpenSSL would keep a copy with each certificate, and 3.0.13 (Ubuntu 24.04)
+ * loses the copy of one that a peer sent broken.
+ */
 #define TLS_PROPERTIES "?provider=default"
 
 /* Keeps OpenSSL from ever reading the system's openssl.cnf, for whatever library context. */
