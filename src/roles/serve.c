@@ -60,7 +60,8 @@ static const char *path_of(struct view v, char *room, size_t size) {
 static enum err open_data_dir(struct serve *s) {
     char path[4096];
     path_of(s->config->data_dir, path, sizeof(path));
-    if (mkdir(path, 0711) != 0 && errno != EEXIST) {
+    bool is_new = mkdir(path, 0711) == 0;
+    if (!is_new && errno != EEXIST) {
         say("cannot make the data directory %s: %s. Choose another with --dir, or make it and give it to this user.", path, strerror(errno));
         return ERR_IO;
     }
@@ -69,7 +70,11 @@ static enum err open_data_dir(struct serve *s) {
         say("cannot open the data directory %s: %s. Check that it is a directory this user may enter.", path, strerror(errno));
         return ERR_IO;
     }
-    (void)fchmod(s->data_fd, 0711); /* roles with users of their own must pass through, nobody may list */
+    /* Roles with users of their own must pass through, and nobody may list. An ordinary user's directory stays as it is: there are no other users,
+     * and who made it read-only meant it. */
+    struct stat st;
+    if (is_new || geteuid() == 0)
+        (void)(fstat(s->data_fd, &st) == 0 && fchmod(s->data_fd, ((st.st_mode & 07777) | 0111) & ~(mode_t)066) == 0);
     s->lock_fd = openat(s->data_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (s->lock_fd < 0) {
