@@ -20,9 +20,9 @@ from house import PASSWORD, USER, House, Ports, fetch_all, ids_in, is_alive, mes
 
 OTHER = "other@localhost"
 ACCOUNTS = [f"{USER}:{PASSWORD}", f"{OTHER}:{PASSWORD}"]
-# The number; the runs that kill one role take fewer unless it is the long form.
 MESSAGES = 500
-FEWER = MESSAGES if os.environ.get("VEREDUS_LONG") else 150
+# How often roles are killed at random.
+ROUNDS = 20 if os.environ.get("VEREDUS_LONG") else 2
 SENDERS = 4
 
 
@@ -116,9 +116,9 @@ def check_delivered(house, *senders):
 def test_kill_a_role_while_messages_arrive(make_house, role):
     house = make_house(accounts=ACCOUNTS).start()
     house.expect_deaths()
-    senders = Senders(house, FEWER, "m")
+    senders = Senders(house, MESSAGES, "m")
     killed = 0
-    for remaining in (FEWER * 3 // 4, FEWER // 2, FEWER // 4):
+    for remaining in (MESSAGES * 3 // 4, MESSAGES // 2, MESSAGES // 4):
         until(lambda r=remaining: senders.left() <= r, "messages arrive")
         if role == "mailbox":
             victims = [pid for pid, title in house.roles().items() if title.startswith("mailbox ") and USER in title]
@@ -137,7 +137,8 @@ def test_kill_a_role_while_messages_arrive(make_house, role):
     check_delivered(house, senders)
 
 
-def test_kill_at_random_while_messages_arrive(make_house):
+@pytest.mark.parametrize("turn", range(ROUNDS))
+def test_kill_at_random_while_messages_arrive(make_house, turn):
     house = make_house(accounts=ACCOUNTS).start()
     house.expect_deaths()
     seed = random.randrange(1 << 32)
@@ -163,9 +164,9 @@ def test_kill_the_supervisor_while_messages_arrive(make_house):
     everyone = []
     runs = []
     for turn in range(3):
-        senders = Senders(house, FEWER, f"turn{turn}")
+        senders = Senders(house, MESSAGES // 2, f"turn{turn}")
         runs.append(senders)
-        until(lambda s=senders: s.left() < FEWER // 2, "messages arrive")
+        until(lambda s=senders: s.left() < MESSAGES // 4, "messages arrive")
         everyone += house.tree()
         house.kill()  # it checks that every role ends
         with senders.lock:

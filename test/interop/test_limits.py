@@ -137,6 +137,17 @@ def test_restart_on_a_full_disk(make_house, small_disk):
     assert ids_in(house) == ["kept@test.example"]
 
 
+def test_read_only_disk(small_disk):
+    data = small_disk / "data"
+    data.mkdir()
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    done = subprocess.run([program(), "localserve", "--dir", data, "--port-offset", str(Ports.free().offset)],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == 1 and len(lines) == 1, done
+    assert str(data) in lines[0] and "Read-only" in lines[0] and "--dir" in lines[0], lines
+
+
 def test_out_of_descriptors(make_house):
     """More connections than descriptors: those that are in work on, the rest wait or are sent away; then all is well."""
     def few():

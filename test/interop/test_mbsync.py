@@ -15,7 +15,6 @@ import pytest
 from house import PASSWORD, USER, is_alive, message, message_id, needs, run, until
 
 MAILBOXES = [f"box{number:02}" for number in range(20)]
-# The number of the issue in the long form; as many mailboxes and fewer messages in each otherwise.
 MESSAGES = 5000
 IMAP_OF_MAILDIR = {"S": "\\Seen", "F": "\\Flagged", "R": "\\Answered", "D": "\\Draft", "T": "\\Deleted"}
 
@@ -215,8 +214,6 @@ def change_both(sides):
 def test_conflicts_and_deaths(house, tmp_path):
     sides = Sides(house, tmp_path)
     each = MESSAGES // len(MAILBOXES) // 4  # of each side, in each of two rounds
-    if not os.environ.get("VEREDUS_LONG"):
-        each = 9
     fill(sides, range(each))
     sides.sync()
     state = sides.assert_equal()
