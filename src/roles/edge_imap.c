@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 #define LOGIN_BUDGET (64 * 1024)
-#define PUMP_CHUNK 16384
+#define PUMP_CHUNK 16384 /* while octets flow */
+#define PUMP_SMALL 512   /* on the stack, while a session idles */
 #define RETURN_US (10 * US_PER_S) /* between the end of the pump and the session's return */
 
 /* A session that lives in a mailbox. */
@@ -79,28 +80,40 @@ static const struct channel_handler session_handlers[] = {{&message_session_rele
 
 /* ---- the pump ---- */
 
+/* One read's octets from one stream to the other. An idle session waits with a small buffer on its stack; `large` is
+ * there only while octets come faster than that. */
+static enum err pump_some(struct edge_session *s, struct stream *from, struct stream *to, int64_t deadline_us, struct buf *large) {
+    uint8_t small[PUMP_SMALL];
+    bool is_large = large->cap > 0;
+    uint8_t *p = is_large ? buf_room(large, PUMP_CHUNK) : small;
+    size_t got;
+    TRY(stream_read(from, p, is_large ? PUMP_CHUNK : PUMP_SMALL, deadline_us, &got));
+    TRY(stream_write(to, view_of(p, got), loop_now_us(s->c->edge->env->loop) + EDGE_PUMP_IDLE_US));
+    for (size_t i = got > 2 ? got - 2 : 0; i < got && from == s->inner; i++) {
+        s->tail[0] = s->tail[1];
+        s->tail[1] = p[i];
+    }
+    if (!is_large && got == PUMP_SMALL) {
+        (void)buf_room(large, PUMP_CHUNK); /* without memory it goes on with the small one */
+    } else if (is_large && got < PUMP_SMALL) {
+        buf_fini(large);
+        buf_init(large, PUMP_CHUNK);
+    }
+    return ERR_OK;
+}
+
 /* Client to mailbox. */
 static void pump_up(void *arg) {
     struct edge_session *s = arg;
     struct loop *loop = s->c->edge->env->loop;
-    uint8_t *chunk = NULL;
-    struct buf buf;
-    buf_init(&buf, PUMP_CHUNK);
-    while (!s->released && (chunk = buf_room(&buf, PUMP_CHUNK))) {
-        size_t got;
-        enum err err = stream_read(s->c->stream, chunk, PUMP_CHUNK, loop_now_us(loop) + EDGE_PUMP_IDLE_US, &got);
-        if (err == ERR_AGAIN)
-            continue;
-        if (err == ERR_OK)
-            err = stream_write(s->inner, view_of(chunk, got), loop_now_us(loop) + EDGE_PUMP_IDLE_US);
-        if (err != ERR_OK)
+    struct buf large;
+    buf_init(&large, PUMP_CHUNK);
+    while (!s->released) {
+        enum err err = pump_some(s, s->c->stream, s->inner, loop_now_us(loop) + EDGE_PUMP_IDLE_US, &large);
+        if (err != ERR_OK && err != ERR_AGAIN)
             break;
-        if (got < PUMP_CHUNK / 4) { /* an idle session keeps no buffer */
-            buf_fini(&buf);
-            buf_init(&buf, PUMP_CHUNK);
-        }
     }
-    buf_fini(&buf);
+    buf_fini(&large);
     stream_shutdown(s->inner);
     s->up_running = false;
     waitq_wake_all(&s->changed);
@@ -108,26 +121,11 @@ static void pump_up(void *arg) {
 
 /* Mailbox to client, on the connection's coroutine, until the mailbox closes its end. */
 static void pump_down(struct edge_session *s) {
-    struct loop *loop = s->c->edge->env->loop;
-    struct buf buf;
-    buf_init(&buf, PUMP_CHUNK);
-    for (;;) {
-        uint8_t *chunk = buf_room(&buf, PUMP_CHUNK);
-        size_t got;
-        if (!chunk || stream_read(s->inner, chunk, PUMP_CHUNK, US_NEVER, &got) != ERR_OK)
-            break;
-        if (stream_write(s->c->stream, view_of(chunk, got), loop_now_us(loop) + EDGE_PUMP_IDLE_US) != ERR_OK)
-            break;
-        for (size_t i = got > 2 ? got - 2 : 0; i < got; i++) {
-            s->tail[0] = s->tail[1];
-            s->tail[1] = chunk[i];
-        }
-        if (got < PUMP_CHUNK / 4) {
-            buf_fini(&buf);
-            buf_init(&buf, PUMP_CHUNK);
-        }
-    }
-    buf_fini(&buf);
+    struct buf large;
+    buf_init(&large, PUMP_CHUNK);
+    while (pump_some(s, s->inner, s->c->stream, US_NEVER, &large) == ERR_OK)
+        ;
+    buf_fini(&large);
 }
 
 static void session_pump(struct edge_session *s) {
