@@ -444,6 +444,8 @@ static enum err receive_reply(struct channel *c, const struct packet *packet, st
         return ERR_OK;
     }
     p->err = packet->err == ERR_OK ? take_record(p, packet->record) : packet->err;
+    if (packet->err == ERR_CANCELED) /* not by us, or nobody would wait: the peer's role is ending */
+        p->err = ERR_AGAIN;
     for (size_t i = 0; p->err == ERR_OK && i < packet->handles_n; i++) {
         p->handles[i] = handles[i];
         handles[i].kind = HANDLE_NONE;

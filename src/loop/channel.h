@@ -104,8 +104,9 @@ void channel_set_user(struct channel *channel, void *user);
 void *channel_user(const struct channel *channel);
 
 /* Sends a request and suspends for the reply. `handles` (n of them) are consumed, also on error. The reply's views live in
- * arena (NULL is fine for records of fixed size). ERR_AGAIN peer gone, ERR_TIMEOUT, ERR_CANCELED, ERR_LIMIT record too
- * large, ERR_PERMANENT a handle that cannot travel (no descriptor, a channel in use), or the class the peer answered. */
+ * arena (NULL is fine for records of fixed size). ERR_AGAIN peer gone, or ending: its handler was cancelled there; ERR_TIMEOUT;
+ * ERR_CANCELED the calling coroutine was cancelled, and never anything else; ERR_LIMIT record too large, ERR_PERMANENT a handle
+ * that cannot travel (no descriptor, a channel in use), or the class the peer answered. */
 enum err channel_call(struct channel *channel, const struct message_type *type, const void *request, struct handle *handles,
                       size_t n, int64_t deadline_us, struct arena *arena, void *reply,
                       struct handle reply_handles[CHANNEL_HANDLES_MAX]) MUST_CHECK;

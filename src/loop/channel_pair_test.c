@@ -1,4 +1,4 @@
-/* Channels in process: what simulation does to them (delays, cuts), and ends that nobody ran the loop for. */
+/* Channels in process: what simulation does to them (delays, cuts), roles that end, and ends that nobody ran the loop for. */
 #include "loop/channel_internal.h"
 
 #include <setjmp.h>
@@ -194,6 +194,39 @@ static void last_words(struct world *w) {
     loop_set_channel_tap(w->loop, NULL);
 }
 
+/* ---- roles that end ---- */
+
+struct caller {
+    struct world *w;
+    struct co *co;
+    enum err err;
+};
+
+static void caller_body(void *arg) {
+    struct caller *caller = arg;
+    caller->err = ask(caller->w, &type_wait, 10 * US_PER_S);
+}
+
+/* The peer's role ends while it serves us: that is "again". ERR_CANCELED always means that the caller itself was cancelled. */
+static void the_role_ends(struct world *w) {
+    struct co_group *group = co_group_new(w->loop);
+    struct caller left = {.w = w}, canceled = {.w = w};
+    assert_int_equal(co_spawn(w->loop, group, "left", caller_body, &left, &left.co), ERR_OK);
+    assert_int_equal(co_spawn(w->loop, group, "canceled", caller_body, &canceled, &canceled.co), ERR_OK);
+    assert_int_equal(co_sleep(1000), ERR_OK);
+    assert_int_equal(w->waiting, 2);
+    co_cancel(canceled.co);
+    assert_int_equal(co_sleep(1000), ERR_OK);
+    assert_int_equal(canceled.err, ERR_CANCELED);
+    assert_int_equal(w->waiting, 1);
+    co_group_cancel(w->group); /* as role_run() does: the channel stands until the group is gone */
+    assert_int_equal(co_group_wait(group, US_NEVER), ERR_OK);
+    assert_int_equal(left.err, ERR_AGAIN);
+    assert_int_equal(w->canceled, 2);
+    assert_true(channel_is_open(w->a));
+    co_group_free(group);
+}
+
 #define SEEDS(name)                         \
     static void test_##name(void **state) { \
         (void)state;                        \
@@ -203,6 +236,7 @@ SEEDS(delays_keep_the_order)
 SEEDS(given_up_on_the_way)
 SEEDS(cut_anywhere)
 SEEDS(last_words)
+SEEDS(the_role_ends)
 
 /* ---- without the loop ---- */
 
@@ -239,7 +273,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_delays_keep_the_order), cmocka_unit_test(test_given_up_on_the_way),
         cmocka_unit_test(test_cut_anywhere),          cmocka_unit_test(test_last_words),
-        cmocka_unit_test(freed_without_a_turn),
+        cmocka_unit_test(test_the_role_ends),         cmocka_unit_test(freed_without_a_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
