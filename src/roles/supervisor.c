@@ -154,10 +154,12 @@ static enum err mailbox_acquire(struct supervisor *s, uint64_t account, int64_t 
     enum err err = ERR_OK;
     while (slot->state != SLOT_READY && err == ERR_OK) {
         err = waitq_wait(&slot->changed, deadline_us);
-        if (err == ERR_OK && slot->failures > failures)
+        if (err == ERR_OK && (slot->failures > failures || s->stopping))
             err = ERR_AGAIN;
     }
     slot->waiters--;
+    if (s->stopping) /* the slot waits for us before it goes; at other times a waker would cut its pause short */
+        waitq_wake_all(&slot->changed);
     if (err == ERR_OK)
         *out = slot;
     return err;
@@ -489,6 +491,8 @@ static void slot_main(void *arg) {
     }
     slot_set(slot, SLOT_DOWN);
     if (slot->role == ROLE_MAILBOX) {
+        while (slot->waiters) /* they were woken, and still look at it when they run */
+            (void)!waitq_wait(&slot->changed, US_NEVER);
         (void)map_remove_u64(s->mailboxes, slot->account);
         slot_free(slot);
     }
