@@ -108,7 +108,8 @@ static const struct channel_handler edge_handlers[] = {
     {&message_recipient_lookup, directory_handle_recipient}, {&message_tls_chains, handle_tls_chains},
     {&message_tls_sign, handle_tls_sign},
 };
-static const struct channel_handler queue_handlers[] = {{&message_recipient_lookup_queue, directory_handle_recipient}};
+static const struct channel_handler queue_handlers[] = {{&message_recipient_lookup_queue, directory_handle_recipient},
+                                                       {&message_relay_check, directory_handle_relay}};
 static const struct channel_handler postmaster_handlers[] = {{&message_cleanup_directory, handle_cleanup}};
 static const struct channel_handler supervisor_handlers[] = {{&message_seed_account, handle_seed}, {&message_control_offer, handle_control}};
 

@@ -82,7 +82,7 @@ uint64_t directory_auth_cleanup(struct directory *d);
 void directory_auth_fini(struct directory *d);
 
 /* ---- routes ---- */
-channel_handle_fn directory_handle_recipient, directory_handle_sender;
+channel_handle_fn directory_handle_recipient, directory_handle_sender, directory_handle_relay;
 /* Lower-case ASCII, the last '@' splits; ERR_SYNTAX without a domain. The result lives in arena. */
 enum err directory_normalise(struct view address, struct arena *arena, struct view *whole, struct view *local, struct view *domain) MUST_CHECK;
 

@@ -138,21 +138,64 @@ enum err directory_handle_recipient(void *ctx, struct call *call, void *reply, s
     }
 }
 
+/* One may send as whoever's mail one gets. ERR_DENIED if not. */
+static enum err may_send_as(struct directory *d, const struct auth_session *session, struct view address, struct arena *arena) {
+    if (address.n == 0)
+        return ERR_OK;
+    struct route route = {.d = d, .arena = arena};
+    enum err err = route_address(&route, address, 0);
+    for (uint32_t i = 0; err == ERR_OK && i < route.n; i++)
+        if (route.targets[i].kind == RECIPIENT_LOCAL && route.targets[i].account == session->account)
+            return ERR_OK;
+    return err == ERR_OK || err == ERR_NOT_FOUND || err == ERR_SYNTAX || err == ERR_LIMIT ? ERR_DENIED : err;
+}
+
 enum err directory_handle_sender(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     (void)reply_handles;
     struct directory_peer *peer = ctx;
     const struct sender_check *check = call->request;
     struct auth_session *session = directory_session(peer->directory, peer, check->session);
-    if (!session)
-        return ERR_NOT_FOUND;
-    if (check->address.n == 0)
-        return ERR_OK;
-    /* One may send as whoever's mail one gets. */
-    struct route route = {.d = peer->directory, .arena = call->arena};
-    enum err err = route_address(&route, check->address, 0);
-    for (uint32_t i = 0; err == ERR_OK && i < route.n; i++)
-        if (route.targets[i].kind == RECIPIENT_LOCAL && route.targets[i].account == session->account)
-            return ERR_OK;
-    return err == ERR_OK || err == ERR_NOT_FOUND || err == ERR_SYNTAX || err == ERR_LIMIT ? ERR_DENIED : err;
+    return session ? may_send_as(peer->directory, session, check->address, call->arena) : ERR_NOT_FOUND;
+}
+
+/* ---- what may leave the house ---- */
+
+static struct directory_peer *living_edge(struct directory *d, uint32_t index) {
+    for (struct directory_peer *peer = d->peers; peer; peer = peer->next)
+        if (peer->role == ROLE_EDGE && peer->index == index && channel_is_open(peer->channel))
+            return peer;
+    return NULL;
+}
+
+/* An address that recipient_lookup gives out as remote: to the login, or as a member of an alias. ERR_DENIED if not. */
+static enum err may_relay_to(struct directory *d, struct view address, bool logged_in, struct arena *arena) {
+    struct route route = {.d = d, .arena = arena, .may_relay = true};
+    enum err err = route_address(&route, address, 0);
+    if (err == ERR_NOT_FOUND || err == ERR_SYNTAX || err == ERR_LIMIT || err == ERR_TEMPORARY)
+        return ERR_DENIED; /* ours, or nothing: not remote in any case */
+    TRY(err);
+    if (route.n != 1 || route.targets[0].kind != RECIPIENT_REMOTE)
+        return ERR_DENIED;
+    bool is_member = logged_in;
+    if (!is_member)
+        TRY(directory_alias_has_target(d->store, address, &is_member));
+    return is_member ? ERR_OK : ERR_DENIED;
+}
+
+enum err directory_handle_relay(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+    (void)reply;
+    (void)reply_handles;
+    struct directory_peer *queue = ctx;
+    struct directory *d = queue->directory;
+    const struct relay_check *check = call->request;
+    struct directory_peer *edge = living_edge(d, check->edge);
+    struct auth_session *session = edge ? directory_session(d, edge, check->session) : NULL;
+    enum err err = session ? may_send_as(d, session, check->sender, call->arena) : ERR_OK;
+    for (uint32_t i = 0; err == ERR_OK && i < check->addresses_n; i++)
+        err = may_relay_to(d, check->addresses[i].address, session != NULL, call->arena);
+    if (err == ERR_DENIED)
+        log_event(&d->env->log, LOG_WARN, "relay.denied", LF_U64("edge", check->edge), LF_VIEW("from", check->sender),
+                  LF_U64("recipients", check->addresses_n));
+    return err;
 }

@@ -175,6 +175,7 @@ static enum err queue_fate(struct delivery *d, enum fate fate, enum recipient_ki
     struct queue_target batch[100];
     struct queue_submit submit = {
         .delivery_id = view_of(d->id, sizeof(d->id)),
+        .session = d->c->auth,
         .sender = d->sender,
         .size = d->t->body_size,
         .flags = (d->t->eightbit ? QUEUE_FLAG_8BITMIME : 0) | (d->t->smtputf8 ? QUEUE_FLAG_SMTPUTF8 : 0),
@@ -280,6 +281,9 @@ static void decide(struct delivery *d, struct smtp_reply *reply) {
         }
         return;
     }
+    /* ERR_DENIED from the queue is 451 like every other failure, not 550: directory allowed each recipient at RCPT, so that it says no now
+     * means that it has forgotten the login (a restart) or that an alias or the configuration changed meanwhile. The sender's next try
+     * gets the final word at MAIL or RCPT; a bounce here could come from our own restart alone. */
     /* What must wait goes to disk first; what was refused beside an acceptance becomes a report, made by the queue. */
     bool safe = queue_fate(d, FATE_QUEUE, RECIPIENT_REMOTE) == ERR_OK && queue_fate(d, FATE_LATER, RECIPIENT_LOCAL) == ERR_OK &&
                 (d->sender.n == 0 || queue_fate(d, FATE_REJECT, RECIPIENT_LOCAL) == ERR_OK);

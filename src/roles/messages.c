@@ -22,6 +22,8 @@ RECORD_DEFINE(sender_check);
 RECORD_DEFINE(recipient_lookup);
 RECORD_DEFINE(recipient_target);
 RECORD_DEFINE(recipient_result);
+RECORD_DEFINE(relay_address);
+RECORD_DEFINE(relay_check);
 RECORD_DEFINE(tls_chain);
 RECORD_DEFINE(tls_chains);
 RECORD_DEFINE(tls_sign);

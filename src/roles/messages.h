@@ -113,6 +113,15 @@ enum recipient_kind { RECIPIENT_LOCAL, RECIPIENT_REMOTE };
 RECORD_DECLARE(recipient_lookup);
 RECORD_DECLARE(recipient_target);
 RECORD_DECLARE(recipient_result);
+/* May what this edge submitted go to other servers? edge: whose channel brought the submit, which the queue knows by itself and no message
+ * says. session: as in the submit; the sender must then be one that the login may send as. Without one, each address must be a remote
+ * member of an alias of ours. ERR_OK: all may go; ERR_DENIED: at least one may not. */
+#define R_relay_address(F, S) F(S, VIEW, address, MESSAGE_ADDRESS_MAX)
+#define R_relay_check(F, S)                                                         \
+    F(S, U32, edge) F(S, U64, session) F(S, VIEW, sender, MESSAGE_ADDRESS_MAX)      \
+    F(S, LIST, addresses, relay_address, 100) /* as many as a submit has targets */
+RECORD_DECLARE(relay_address);
+RECORD_DECLARE(relay_check);
 
 /* The public half of TLS: certificate chains and names of keys that only directory has. */
 #define R_tls_chain(F, S) F(S, VIEW, name, 255) F(S, U64, key) F(S, VIEW, certificates, 32768) /* PEM, leaf first */
@@ -148,9 +157,12 @@ RECORD_DECLARE(session_return);
     F(S, U8, kind) F(S, U64, account) F(S, VIEW, address, MESSAGE_ADDRESS_MAX)      \
     F(S, VIEW, orcpt, 500) F(S, U8, notify)
 RECORD_DECLARE(queue_target);
-/* Durable when answered. The body is `body` or the file handed along. */
+/* Durable when answered. The body is `body` or the file handed along. session: directory's auth session that the transaction was accepted
+ * under, 0 for none. It is a claim: the queue lets directory judge it (relay_check) before remote targets are stored; ERR_DENIED: they may
+ * not be. */
 #define R_queue_submit(F, S)                                                                                        \
-    F(S, VIEW, delivery_id, MESSAGE_ID_SIZE) F(S, VIEW, sender, MESSAGE_ADDRESS_MAX) F(S, U64, size) F(S, U32, flags) \
+    F(S, VIEW, delivery_id, MESSAGE_ID_SIZE) F(S, U64, session) F(S, VIEW, sender, MESSAGE_ADDRESS_MAX) F(S, U64, size) \
+    F(S, U32, flags)                                                                                                \
     F(S, VIEW, prefix, 8192) F(S, VIEW, body, ACCOUNT_INLINE_MAX)                                                   \
     F(S, LIST, targets, queue_target, 100) /* more recipients: several submits with one delivery id each */
 #define R_queue_submit_result(F, S) F(S, U64, message)
@@ -201,6 +213,7 @@ RECORD_DECLARE(cleanup_result);
     X(25, tls_chains, ROLE_EDGE, ROLE_DIRECTORY, nothing, tls_chains, 0, 0)                          \
     X(26, tls_sign, ROLE_EDGE, ROLE_DIRECTORY, tls_sign, tls_signature, 0, 0)                        \
     X(27, recipient_lookup_queue, ROLE_QUEUE, ROLE_DIRECTORY, recipient_lookup, recipient_result, 0, 0) \
+    X(28, relay_check, ROLE_QUEUE, ROLE_DIRECTORY, relay_check, nothing, 0, 0)                       \
     X(30, session_open, ROLE_EDGE, ROLE_MAILBOX, session_open, nothing, 1, 0)                        \
     X(31, session_release, ROLE_MAILBOX, ROLE_EDGE, session_release, none, 0, 0)                     \
     X(32, session_return, ROLE_MAILBOX, ROLE_EDGE, session_return, none, 1, 0)                       \

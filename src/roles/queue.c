@@ -139,10 +139,36 @@ static enum err check_size(const struct queue *queue, const struct queue_submit 
     return max && size > max ? ERR_LIMIT : ERR_OK;
 }
 
+/* Mail leaves the house only with directory's word for it; `edge` is what the supervisor said of the channel, all else is the asker's claim.
+ * ERR_DENIED, or ERR_AGAIN when directory cannot say now. */
+static enum err check_relay(struct queue *queue, uint32_t edge, struct call *call) {
+    const struct queue_submit *request = call->request;
+    struct relay_check check = {.edge = edge, .session = request->session, .sender = request->sender};
+    check.addresses = ARENA_ARRAY(call->arena, request->targets_n, struct relay_address);
+    if (!check.addresses)
+        return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < request->targets_n; i++)
+        if (request->targets[i].kind != RECIPIENT_LOCAL)
+            check.addresses[check.addresses_n++].address = request->targets[i].address;
+    if (check.addresses_n == 0)
+        return ERR_OK;
+    struct nothing nothing;
+    int64_t deadline_us = MIN(call->deadline_us, loop_now_us(queue->env->loop) + ROLE_CALL_US);
+    enum err err = role_peer_call(&queue->directory, &message_relay_check, &check, NULL, 0, deadline_us, call->arena,
+                                  &nothing, NULL);
+    if (err == ERR_DENIED)
+        log_event(&queue->env->log, LOG_WARN, "queue.denied", LF_U64("edge", edge), LF_VIEW("from", request->sender),
+                  LF_U64("recipients", check.addresses_n));
+    return err == ERR_OK || err == ERR_DENIED || err == ERR_CANCELED ? err : ERR_AGAIN;
+}
+
 static enum err handle_submit(void *ctx, struct call *call, void *reply,
                               struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply_handles;
-    struct queue *queue = ctx;
+    /* The peer is read before the first wait: it goes when its channel does, and this handler may outlive that. */
+    const struct queue_peer *peer = ctx;
+    struct queue *queue = peer->queue;
+    uint32_t edge = peer->index;
     struct queue_submit_result *result = reply;
     const struct queue_submit *request = call->request;
     struct file *file = call->handles[0].kind == HANDLE_FILE ? call->handles[0].file : NULL;
@@ -150,6 +176,12 @@ static enum err handle_submit(void *ctx, struct call *call, void *reply,
         (!file && call->handles[0].kind != HANDLE_NONE))
         return ERR_SYNTAX;
     TRY(check_size(queue, request, file));
+    for (uint32_t i = 0; i < request->targets_n; i++) {
+        const struct queue_target *target = &request->targets[i];
+        if (target->address.n == 0 || (target->kind == RECIPIENT_LOCAL && target->account == 0))
+            return ERR_SYNTAX;
+    }
+    TRY(check_relay(queue, edge, call));
     int64_t now_us = queue_wall_us(queue);
     struct submit submit = {
         .message = {.delivery_id = request->delivery_id,
@@ -167,8 +199,6 @@ static enum err handle_submit(void *ctx, struct call *call, void *reply,
     for (size_t i = 0; i < submit.n; i++) {
         const struct queue_target *target = &request->targets[i];
         bool is_local = target->kind == RECIPIENT_LOCAL;
-        if (target->address.n == 0 || (is_local && target->account == 0))
-            return ERR_SYNTAX;
         submit.recipients[i] = (struct queue_recipient){
             .address = target->address,
             .kind = is_local ? QUEUE_LOCAL : QUEUE_REMOTE,
@@ -195,13 +225,18 @@ static enum err handle_submit(void *ctx, struct call *call, void *reply,
 
 /* ---- clean-up ---- */
 
+static void peer_free(struct queue_peer *peer) {
+    channel_free(peer->channel);
+    free(peer);
+}
+
 static uint64_t drop_closed(struct queue *queue) {
     uint64_t dropped = 0;
     for (size_t i = queue->peers.n; i-- > 0;) {
-        struct channel *channel = *VEC_AT(&queue->peers, struct channel *, i);
-        if (channel_is_open(channel))
+        struct queue_peer *peer = *VEC_AT(&queue->peers, struct queue_peer *, i);
+        if (channel_is_open(peer->channel))
             continue;
-        channel_free(channel);
+        peer_free(peer);
         vec_remove(&queue->peers, i, 1);
         dropped++;
     }
@@ -212,7 +247,7 @@ static enum err handle_cleanup(void *ctx, struct call *call, void *reply,
                                struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)call;
     (void)reply_handles;
-    struct queue *queue = ctx;
+    struct queue *queue = ((struct queue_peer *)ctx)->queue;
     struct cleanup_result *result = reply;
     result->removed = drop_closed(queue);
     queue_schedule_at(queue, queue_wall_us(queue)); /* whatever a step of the wall clock made wrong is right again */
@@ -240,7 +275,7 @@ static enum err queue_start(struct role_env *env, struct buf *why) {
         return ERR_NO_MEMORY;
     env->state = queue;
     queue->env = env;
-    queue->peers = VEC_OF(struct channel *, PEERS_MAX);
+    queue->peers = VEC_OF(struct queue_peer *, PEERS_MAX);
     queue->retry_us = env->config->queue_retry_us
                           ? (int64_t)MIN(env->config->queue_retry_us, (uint64_t)QUEUE_RETRY_MAX_US)
                           : QUEUE_RETRY_DEFAULT_US;
@@ -271,27 +306,39 @@ static struct queue_courier *courier_slot(struct queue *queue, uint32_t index) {
     return unused;
 }
 
-static void queue_offer(struct role_env *env, const struct channel_offer *offer, struct channel *channel) {
-    struct queue *queue = env->state;
-    const struct channel_handler *handlers = offer->peer == ROLE_EDGE         ? edge_handlers
-                                             : offer->peer == ROLE_POSTMASTER ? postmaster_handlers
-                                                                              : NULL;
-    struct queue_courier *courier = offer->peer == ROLE_COURIER ? courier_slot(queue, offer->index) : NULL;
-    struct channel **slot = NULL;
-    if (handlers) {
-        (void)drop_closed(queue);
-        slot = vec_add(&queue->peers);
-    }
-    bool is_known = slot || courier || offer->peer == ROLE_DIRECTORY;
-    if (!is_known || channel_start(channel, role_name((enum role)offer->peer), handlers, handlers ? 1 : 0, queue,
-                                   env->group) != ERR_OK) {
+/* Edges and postmaster, who ask us; each brings its own peer to the handlers. */
+static void serve_peer(struct queue *queue, const struct channel_offer *offer, struct channel *channel,
+                       const struct channel_handler *handler) {
+    (void)drop_closed(queue);
+    struct queue_peer *peer = calloc(1, sizeof(*peer));
+    struct queue_peer **slot = peer ? vec_add(&queue->peers) : NULL;
+    if (!slot) {
         channel_free(channel);
-        queue->peers.n -= slot != NULL;
+        free(peer);
         return;
     }
-    if (slot) {
-        *slot = channel;
-    } else if (courier) {
+    *slot = peer;
+    *peer = (struct queue_peer){.queue = queue, .channel = channel, .index = offer->index};
+    if (channel_start(channel, role_name((enum role)offer->peer), handler, 1, peer, queue->env->group) != ERR_OK) {
+        peer_free(peer);
+        queue->peers.n--;
+    }
+}
+
+static void queue_offer(struct role_env *env, const struct channel_offer *offer, struct channel *channel) {
+    struct queue *queue = env->state;
+    if (offer->peer == ROLE_EDGE || offer->peer == ROLE_POSTMASTER) {
+        serve_peer(queue, offer, channel, offer->peer == ROLE_EDGE ? edge_handlers : postmaster_handlers);
+        return;
+    }
+    struct queue_courier *courier = offer->peer == ROLE_COURIER ? courier_slot(queue, offer->index) : NULL;
+    bool is_known = courier || offer->peer == ROLE_DIRECTORY;
+    if (!is_known ||
+        channel_start(channel, role_name((enum role)offer->peer), NULL, 0, queue, env->group) != ERR_OK) {
+        channel_free(channel);
+        return;
+    }
+    if (courier) {
         courier->is_used = true;
         courier->index = offer->index;
         role_peer_set(&courier->peer, channel);
@@ -304,7 +351,7 @@ static void queue_offer(struct role_env *env, const struct channel_offer *offer,
 static void queue_stop(struct role_env *env) {
     struct queue *queue = env->state;
     for (size_t i = 0; i < queue->peers.n; i++)
-        channel_free(*VEC_AT(&queue->peers, struct channel *, i));
+        peer_free(*VEC_AT(&queue->peers, struct queue_peer *, i));
     vec_fini(&queue->peers);
     for (size_t i = 0; i < QUEUE_COURIERS_MAX; i++)
         role_peer_fini(&queue->couriers[i].peer);

@@ -69,6 +69,13 @@ struct queue_courier {
     bool is_used;
 };
 
+/* Who is at the other end of a channel that we serve: bound to it when it was offered, never said by a message. */
+struct queue_peer {
+    struct queue *queue;
+    struct channel *channel;
+    uint32_t index;
+};
+
 struct queue {
     struct role_env *env;
     struct queue_store *store;
@@ -77,7 +84,7 @@ struct queue {
     struct role_peer directory;
     struct queue_courier couriers[QUEUE_COURIERS_MAX];
     struct waitq courier_arrived;
-    struct vec peers; /* struct channel *: edges and postmaster, whom we serve */
+    struct vec peers; /* struct queue_peer *: edges and postmaster, whom we serve */
     int64_t retry_us, lifetime_us;
     /* schedule */
     struct map *destinations; /* key -> struct queue_destination */

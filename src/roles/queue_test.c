@@ -497,6 +497,106 @@ static void scenario_bad_submits(struct stage *stage) {
     world_free(w);
 }
 
+static enum err submit_over(struct world *w, struct channel *edge, uint64_t session, struct queue_target *targets, uint32_t n) {
+    uint8_t id[MESSAGE_ID_SIZE] = {5};
+    struct queue_submit submit = {.delivery_id = view_of(id, sizeof(id)),
+                                  .session = session,
+                                  .sender = VIEW("me@local.test"),
+                                  .body = VIEW(WORLD_BODY),
+                                  .targets = targets,
+                                  .targets_n = n};
+    struct queue_submit_result result;
+    return channel_call(edge, &message_queue_submit, &submit, NULL, 0, loop_now_us(w->stage->loop) + ROLE_MAILBOX_CALL_US,
+                        NULL, &result, NULL);
+}
+
+/* Remote targets wait for directory's word; the edge it is asked about is the channel's. */
+static void scenario_relay(struct stage *stage) {
+    struct world *w = world_new(stage);
+    struct channel *third = lodger_connect(&w->queue, ROLE_EDGE, 3, NULL, 0, NULL);
+    struct queue_target mixed[] = {world_local(7, VIEW("me@local.test")), world_remote(VIEW("x@one.test")),
+                                   {.kind = 77, .address = VIEW("y@one.test")}};
+    assert_int_equal(submit_over(w, third, 0, mixed, 1), ERR_OK);
+    assert_int_equal(w->relay_asked, 0); /* nothing leaves the house */
+    world_pause(US_PER_S);
+    assert_int_equal(w->deliveries_n, 1);
+    static const struct {
+        enum err said, answered;
+    } table[] = {{ERR_DENIED, ERR_DENIED},   {ERR_AGAIN, ERR_AGAIN},       {ERR_TIMEOUT, ERR_AGAIN},
+                 {ERR_NO_MEMORY, ERR_AGAIN}, {ERR_PERMANENT, ERR_AGAIN}, {ERR_CANCELED, ERR_AGAIN}};
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        w->relay = table[i].said;
+        assert_int_equal(submit_over(w, third, 99, mixed, 3), table[i].answered);
+        assert_int_equal(w->relay_asked, i + 1);
+        assert_int_equal(w->relay_last.edge, 3);
+        assert_int_equal(w->relay_last.session, 99);
+        assert_int_equal(w->relay_last.addresses_n, 2); /* what is not local is remote, whatever it calls itself */
+        assert_string_equal(w->relay_first, "x@one.test");
+        assert_string_equal(w->relay_sender, "me@local.test");
+    }
+    /* directory is away for longer than a call waits */
+    channel_free(w->directory);
+    w->directory = NULL;
+    assert_int_equal(submit_over(w, w->edge, 99, mixed, 3), ERR_AGAIN);
+    world_pause(US_PER_S);
+    assert_int_equal(w->attempts_n, 0);
+    assert_int_equal(w->deliveries_n, 1); /* not even the local part of what was denied */
+    w->directory =
+        lodger_connect(&w->queue, ROLE_DIRECTORY, 0, world_directory_handlers, ARRAY_LEN(world_directory_handlers), w);
+    w->relay = ERR_OK;
+    assert_int_equal(submit_over(w, w->edge, 0, mixed, 3), ERR_OK);
+    assert_int_equal(w->relay_last.edge, 0);
+    world_pause(US_PER_S);
+    assert_int_equal(w->attempts_n, 1);
+    channel_free(third);
+    world_sleep(w);
+    assert_int_equal(world_stored(w), 0);
+    world_free(w);
+}
+
+/* An edge goes away while directory thinks: nothing is stored, and its peer is not used any more (the sanitizer looks). */
+static enum err slow_relay(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+    (void)call;
+    (void)reply;
+    (void)reply_handles;
+    struct world *w = ctx;
+    w->relay_asked++;
+    return co_sleep(US_PER_S);
+}
+
+struct leaver {
+    struct world *w;
+    struct channel *edge;
+    enum err err;
+};
+
+static void leaver_body(void *arg) {
+    struct leaver *leaver = arg;
+    struct queue_target target = world_remote(VIEW("x@one.test"));
+    leaver->err = submit_over(leaver->w, leaver->edge, 1, &target, 1);
+}
+
+static void scenario_relay_edge_dies(struct stage *stage) {
+    struct world *w = world_new(stage);
+    static const struct channel_handler slow[] = {{&message_relay_check, slow_relay}};
+    channel_free(w->directory);
+    w->directory = lodger_connect(&w->queue, ROLE_DIRECTORY, 0, slow, ARRAY_LEN(slow), w);
+    struct leaver leaver = {.w = w, .edge = lodger_connect(&w->queue, ROLE_EDGE, 1, NULL, 0, NULL), .err = ERR_OK};
+    assert_int_equal(co_spawn(stage->loop, NULL, "leaver", leaver_body, &leaver, NULL), ERR_OK);
+    world_pause(US_PER_S / 2);
+    assert_int_equal(w->relay_asked, 1);
+    channel_free(leaver.edge);
+    /* its next life: what the earlier one left is dropped */
+    struct channel *next = lodger_connect(&w->queue, ROLE_EDGE, 1, NULL, 0, NULL);
+    world_pause(5 * US_PER_S);
+    assert_int_equal(leaver.err, ERR_AGAIN);
+    assert_int_equal(w->attempts_n, 0);
+    channel_free(next);
+    world_sleep(w);
+    assert_int_equal(world_stored(w), 0);
+    world_free(w);
+}
+
 #define SCENARIO(name)                                      \
     static void test_##name(void **state) {                 \
         (void)state;                                        \
@@ -522,6 +622,8 @@ SCENARIO(full)
 SCENARIO(full_settling)
 SCENARIO(group)
 SCENARIO(bad_submits)
+SCENARIO(relay)
+SCENARIO(relay_edge_dies)
 
 #define KILL_SEEDS 60
 static void test_kill(void **state) {
@@ -553,6 +655,8 @@ int main(void) {
         cmocka_unit_test(test_full_settling),
         cmocka_unit_test(test_group),
         cmocka_unit_test(test_bad_submits),
+        cmocka_unit_test(test_relay),
+        cmocka_unit_test(test_relay_edge_dies),
         cmocka_unit_test(test_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

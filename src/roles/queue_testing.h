@@ -66,6 +66,10 @@ struct world {
     bool no_mailbox;     /* the supervisor knows no such account */
     bool mailbox_full;   /* commits fail */
     bool directory_away; /* ERR_AGAIN */
+    enum err relay;      /* what directory says of remote targets */
+    unsigned relay_asked;
+    struct relay_check relay_last; /* numbers only, and the first address below */
+    char relay_first[64], relay_sender[64];
     struct seen_delivery deliveries[DELIVERIES_MAX];
     size_t deliveries_n;
     unsigned doubled; /* commits of what was there */
@@ -149,7 +153,22 @@ static inline enum err world_recipient(void *ctx, struct call *call, void *reply
         .kind = is_local ? RECIPIENT_LOCAL : RECIPIENT_REMOTE, .account = is_local ? 7 : 0, .address = lookup->address};
     return ERR_OK;
 }
-static const struct channel_handler world_directory_handlers[] = {{&message_recipient_lookup_queue, world_recipient}};
+static inline enum err world_relay(void *ctx, struct call *call, void *reply,
+                                   struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+    (void)reply;
+    (void)reply_handles;
+    struct world *w = ctx;
+    const struct relay_check *check = call->request;
+    assert_true(check->addresses_n > 0);
+    w->relay_asked++;
+    w->relay_last = (struct relay_check){
+        .edge = check->edge, .session = check->session, .addresses_n = check->addresses_n};
+    copy_text(w->relay_first, sizeof(w->relay_first), check->addresses[0].address);
+    copy_text(w->relay_sender, sizeof(w->relay_sender), check->sender);
+    return w->relay;
+}
+static const struct channel_handler world_directory_handlers[] = {{&message_recipient_lookup_queue, world_recipient},
+                                                                  {&message_relay_check, world_relay}};
 
 /* ---- mailboxes ---- */
 

@@ -57,6 +57,8 @@ enum err directory_account_verifiers(struct directory_store *store, uint64_t id,
 enum err directory_alias_add(struct directory_store *store, struct view address, const struct alias_target *targets, size_t n) MUST_CHECK;
 enum err directory_alias_remove(struct directory_store *store, struct view address) MUST_CHECK;
 enum err directory_alias_get(struct directory_store *store, struct view address, struct arena *arena, struct alias_row *out) MUST_CHECK;
+/* Whether any alias has this member: the same octets, as it was written when the alias was made. */
+enum err directory_alias_has_target(struct directory_store *store, struct view address, bool *found) MUST_CHECK;
 enum err directory_alias_list(struct directory_store *store, struct arena *arena, struct alias_row **rows, size_t *n) MUST_CHECK;
 
 enum err directory_key_add(struct directory_store *store, const struct domain_key *key) MUST_CHECK;

@@ -111,6 +111,199 @@ static struct hostile *hostile_of(struct sim *sim) {
     return env ? env->state : NULL;
 }
 
+/* ---- letting mail out ---- */
+
+#define MEMBER "member@elsewhere.example"
+#define VICTIM "victim@example.com"
+
+static const struct queue_target LOCAL = {.kind = RECIPIENT_LOCAL, .account = 2, .address = VIEW_INIT("anna@localhost")};
+static const struct queue_target TO_VICTIM = {.kind = RECIPIENT_REMOTE, .address = VIEW_INIT(VICTIM)};
+static const struct queue_target TO_MEMBER = {.kind = RECIPIENT_REMOTE, .address = VIEW_INIT(MEMBER)};
+
+/* What the queue gives to couriers. */
+struct counter {
+    struct channel_tap tap;
+    unsigned attempts;
+};
+
+static bool count_packet(struct channel_tap *tap, const char *channel, uint16_t code, bool is_reply, int64_t *delay_us) {
+    (void)channel;
+    (void)delay_us;
+    ((struct counter *)tap)->attempts += code == message_attempt.code && !is_reply;
+    return true;
+}
+
+static enum err submit(struct sim *sim, struct hostile *h, uint64_t session, const char *sender, const struct queue_target *targets, uint32_t n) {
+    uint8_t id[MESSAGE_ID_SIZE];
+    random_fill(&sim->random.random, id, sizeof(id));
+    struct queue_target copy[4];
+    memcpy(copy, targets, n * sizeof(*targets));
+    struct queue_submit request = {.delivery_id = view_of(id, sizeof(id)),
+                                   .session = session,
+                                   .sender = view_cstr(sender),
+                                   .body = VIEW("Subject: relayed\r\n\r\nrelayed\r\n"),
+                                   .targets = copy,
+                                   .targets_n = n};
+    struct queue_submit_result result;
+    return channel_call(h->queue.channel, &message_queue_submit, &request, NULL, 0, loop_now_us(sim->loop) + ROLE_MAILBOX_CALL_US, NULL, &result,
+                        NULL);
+}
+
+static void add_alias(struct sim *sim) {
+    struct stream *ours, *theirs;
+    uint8_t reply[1000];
+    size_t n = 0;
+    int64_t deadline_us = loop_now_us(sim->loop) + ROLE_CALL_US;
+    assert_int_equal(stream_new_pair(sim->loop, 10000, &ours, &theirs), ERR_OK);
+    supervisor_control(sim->supervisor, theirs, 0, 1);
+    assert_int_equal(stream_write(ours,
+                                  VIEW("{\"id\":1,\"op\":\"alias.add\",\"address\":\"list@localhost\",\"targets\":[\"" MEMBER
+                                       "\",\"user@localhost\"]}\n"),
+                                  deadline_us),
+                     ERR_OK);
+    assert_int_equal(stream_read(ours, reply, sizeof(reply), deadline_us, &n), ERR_OK);
+    assert_true(view_find(view_of(reply, n), VIEW("\"ok\":true")) >= 0);
+    stream_free(ours);
+}
+
+/* A client that logged in at the honest edge, and what it may send. */
+static void honest_submission(struct sim *sim, struct sim_client *client) {
+    unsigned code = 0;
+    assert_int_equal(sim_connect(sim, SIM_SUBMISSIONS_PORT, true, client), ERR_OK);
+    assert_int_equal(sim_smtp(client, NULL, &code), ERR_OK);
+    assert_int_equal(sim_smtp(client, "EHLO client.example.net", &code), ERR_OK);
+    assert_int_equal(code, 250);
+    assert_int_equal(sim_smtp(client, "AUTH PLAIN AGFubmFAbG9jYWxob3N0AHZlcmVkdXM=", &code), ERR_OK); /* anna@localhost, SIM_PASSWORD */
+    assert_int_equal(code, 235);
+    static const char *const to[] = {VICTIM};
+    assert_int_equal(sim_smtp_send(client, "anna@localhost", to, 1, VIEW("Subject: honest\r\n\r\nhonest\r\n"), &code), ERR_OK);
+    assert_int_equal(code, 250);
+}
+
+static void relay_story(struct sim *sim, void *arg) {
+    bool *finished = arg;
+    assert_int_equal(sim_start(sim), ERR_OK);
+    struct hostile *h = hostile_of(sim);
+    while (!h->directory.channel)
+        assert_int_equal(waitq_wait(&h->directory.arrived, US_NEVER), ERR_OK);
+    while (!h->queue.channel)
+        assert_int_equal(waitq_wait(&h->queue.arrived, US_NEVER), ERR_OK);
+    struct arena *arena = arena_new("hostile", 1 << 20);
+    struct auth_challenge own;
+    struct auth_result result;
+    struct sim_client honest;
+    unsigned code = 0;
+    add_alias(sim);
+    honest_submission(sim, &honest);
+    assert_int_equal(co_sleep(10 * US_PER_S), ERR_OK);
+    struct counter out = {.tap = {count_packet}};
+    loop_set_channel_tap(sim->loop, &out.tap);
+
+    /* Without a login: no way out, neither alone nor hidden among others, whatever the kind calls itself. */
+    const struct queue_target mixed[] = {LOCAL, TO_MEMBER, TO_VICTIM}, odd[] = {{.kind = 200, .address = VIEW_INIT(VICTIM)}},
+                              ours[] = {{.kind = RECIPIENT_REMOTE, .address = VIEW_INIT("user@localhost")}},
+                              shape[] = {{.kind = RECIPIENT_REMOTE, .address = VIEW_INIT("no domain")}},
+                              other_case[] = {{.kind = RECIPIENT_REMOTE, .address = VIEW_INIT("Member@elsewhere.example")}};
+    assert_int_equal(submit(sim, h, 0, "user@localhost", &TO_VICTIM, 1), ERR_DENIED);
+    assert_int_equal(submit(sim, h, 0, "", &TO_VICTIM, 1), ERR_DENIED);
+    assert_int_equal(submit(sim, h, 0, "user@localhost", mixed, 3), ERR_DENIED);
+    assert_int_equal(submit(sim, h, 0, "user@localhost", odd, 1), ERR_DENIED);
+    assert_int_equal(submit(sim, h, 0, "user@localhost", ours, 1), ERR_DENIED); /* a member, and not remote */
+    assert_int_equal(submit(sim, h, 0, "user@localhost", shape, 1), ERR_DENIED);
+    assert_int_equal(submit(sim, h, 0, "user@localhost", other_case, 1), ERR_DENIED);
+    assert_int_equal(co_sleep(10 * US_PER_S), ERR_OK);
+    assert_int_equal(out.attempts, 0);
+    /* What MX mail may cause: a member of an alias of ours, and a local delivery. */
+    assert_int_equal(submit(sim, h, 0, "", mixed, 2), ERR_OK);
+    assert_int_equal(co_sleep(10 * US_PER_S), ERR_OK);
+    assert_int_equal(out.attempts, 1);
+
+    /* Its own login: as itself, not as another, and not after the end. */
+    assert_int_equal(login(sim, h->directory.channel, PROTOCOL_SUBMISSION, "user@localhost", "guess", arena, &own, &result), ERR_DENIED);
+    assert_int_equal(submit(sim, h, own.session, "user@localhost", &TO_VICTIM, 1), ERR_DENIED);
+    assert_int_equal(login(sim, h->directory.channel, PROTOCOL_SUBMISSION, "user@localhost", SIM_PASSWORD, arena, &own, &result), ERR_OK);
+    assert_int_equal(submit(sim, h, own.session, "anna@localhost", &TO_VICTIM, 1), ERR_DENIED);
+    assert_int_equal(submit(sim, h, own.session, "anybody@example.net", &TO_VICTIM, 1), ERR_DENIED);
+    assert_int_equal(submit(sim, h, own.session, "anna@localhost", &TO_MEMBER, 1), ERR_DENIED);
+    assert_int_equal(submit(sim, h, own.session, "user@localhost", ours, 1), ERR_DENIED);
+    assert_int_equal(co_sleep(10 * US_PER_S), ERR_OK);
+    assert_int_equal(out.attempts, 1);
+    assert_int_equal(submit(sim, h, own.session, "user@localhost", mixed, 3), ERR_OK);
+    assert_int_equal(co_sleep(10 * US_PER_S), ERR_OK);
+    assert_int_equal(out.attempts, 3);
+    /* Logins of others, the honest client's among them. */
+    for (uint64_t other = own.session - 5; other < own.session + 5; other++)
+        if (other != own.session)
+            assert_int_equal(submit(sim, h, other, "anna@localhost", &TO_VICTIM, 1), ERR_DENIED);
+    struct auth_end end = {.session = own.session};
+    assert_int_equal(channel_send(h->directory.channel, &message_auth_end, &end, NULL, 0), ERR_OK);
+    assert_int_equal(co_sleep(US_PER_S), ERR_OK);
+    assert_int_equal(submit(sim, h, own.session, "user@localhost", &TO_VICTIM, 1), ERR_DENIED);
+    assert_int_equal(out.attempts, 3);
+    /* The honest client's login is as good as before. */
+    static const char *const again[] = {VICTIM, "list@localhost"};
+    assert_int_equal(sim_smtp_send(&honest, "anna@localhost", again, 2, VIEW("Subject: honest\r\n\r\nhonest\r\n"), &code), ERR_OK);
+    assert_int_equal(code, 250);
+    assert_int_equal(co_sleep(10 * US_PER_S), ERR_OK);
+    assert_int_equal(out.attempts, 5);
+    loop_set_channel_tap(sim->loop, NULL);
+    sim_close(&honest);
+    arena_free(arena);
+    sim_stop(sim);
+    *finished = true;
+}
+
+static void test_hostile_relay(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        struct sim sim;
+        bool finished = false;
+        sim_init(&sim, seed, NULL, ACCOUNTS, 2);
+        sim.config.edges = 2;
+        sim.override_edge = &hostile_edge;
+        assert_true(sim_run(&sim, relay_story, &finished));
+        assert_true(finished);
+        struct disk *disk = sim_fini(&sim);
+        assert_int_equal(sim_count_messages(disk, 2, VIEW("relayed")), 2); /* nothing went with what was denied */
+        disk_free(disk);
+    }
+}
+
+/* With relaying switched off nothing leaves, not even a member or a login's mail. */
+static void no_relay_story(struct sim *sim, void *arg) {
+    bool *finished = arg;
+    assert_int_equal(sim_start(sim), ERR_OK);
+    struct hostile *h = hostile_of(sim);
+    while (!h->directory.channel)
+        assert_int_equal(waitq_wait(&h->directory.arrived, US_NEVER), ERR_OK);
+    while (!h->queue.channel)
+        assert_int_equal(waitq_wait(&h->queue.arrived, US_NEVER), ERR_OK);
+    struct arena *arena = arena_new("hostile", 1 << 20);
+    struct auth_challenge own;
+    struct auth_result result;
+    add_alias(sim);
+    assert_int_equal(login(sim, h->directory.channel, PROTOCOL_SUBMISSION, "user@localhost", SIM_PASSWORD, arena, &own, &result), ERR_OK);
+    assert_int_equal(submit(sim, h, own.session, "user@localhost", &TO_VICTIM, 1), ERR_DENIED);
+    assert_int_equal(submit(sim, h, 0, "user@localhost", &TO_MEMBER, 1), ERR_DENIED);
+    assert_int_equal(submit(sim, h, 0, "user@localhost", &LOCAL, 1), ERR_OK);
+    arena_free(arena);
+    sim_stop(sim);
+    *finished = true;
+}
+
+static void test_no_relay(void **state) {
+    (void)state;
+    struct sim sim;
+    bool finished = false;
+    sim_init(&sim, 9, NULL, ACCOUNTS, 2);
+    sim.config.edges = 2;
+    sim.config.relay = false;
+    sim.override_edge = &hostile_edge;
+    assert_true(sim_run(&sim, no_relay_story, &finished));
+    assert_true(finished);
+    disk_free(sim_fini(&sim));
+}
+
 /* ---- the story ---- */
 
 static void story(struct sim *sim, void *arg) {
@@ -224,6 +417,6 @@ static void test_hostile_edge(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_hostile_edge)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_hostile_edge), cmocka_unit_test(test_hostile_relay), cmocka_unit_test(test_no_relay)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 /* Ids are never used again (AUTOINCREMENT). Addresses and domains compare without ASCII case: mail for Bob@ is bob's. */
+#define ALIAS_TARGET_INDEX "CREATE INDEX alias_target_address ON alias_target(address);"
 static const char schema_sql[] =
     "CREATE TABLE domain(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE COLLATE NOCASE, created_us "
     "INTEGER NOT NULL);"
@@ -20,7 +21,7 @@ static const char schema_sql[] =
     "CREATE INDEX alias_domain ON alias(domain);"
     "CREATE TABLE alias_target(alias INTEGER NOT NULL REFERENCES alias(id), position INTEGER NOT NULL, address TEXT "
     "NOT NULL,"
-    " PRIMARY KEY(alias, position)) WITHOUT ROWID;"
+    " PRIMARY KEY(alias, position)) WITHOUT ROWID;" ALIAS_TARGET_INDEX
     "CREATE TABLE verifier(account INTEGER NOT NULL REFERENCES account(id), mechanism INTEGER NOT NULL, iterations "
     "INTEGER NOT NULL,"
     " salt BLOB NOT NULL, stored_key BLOB NOT NULL, server_key BLOB NOT NULL, PRIMARY KEY(account, mechanism)) WITHOUT "
@@ -29,11 +30,16 @@ static const char schema_sql[] =
     " algorithm TEXT NOT NULL, key BLOB NOT NULL, created_us INTEGER NOT NULL, PRIMARY KEY(domain, selector)) WITHOUT "
     "ROWID;";
 
+static const struct db_migration migrations[] = {
+    {ALIAS_TARGET_INDEX}, /* 1 to 2 */
+};
+
 static const struct db_schema directory_schema = {
     .application_id = 0x56724469, /* "VrDi" */
-    .version = 1,
+    .version = 2,
     .oldest = 1,
     .create = schema_sql,
+    .migrations = migrations,
 };
 
 struct directory_store {
@@ -394,6 +400,13 @@ enum err directory_alias_get(struct directory_store *store, struct view address,
     TRY(read_one(store, stmt, arena, &row, read_alias));
     TRY(add_targets(store, arena, &row));
     *out = row;
+    return ERR_OK;
+}
+
+enum err directory_alias_has_target(struct directory_store *store, struct view address, bool *found) {
+    int64_t is_there;
+    TRY(db_get(store->db, &is_there, "SELECT EXISTS(SELECT 1 FROM alias_target WHERE address=?)", "t", address));
+    *found = is_there != 0;
     return ERR_OK;
 }
 

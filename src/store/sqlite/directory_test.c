@@ -1,5 +1,6 @@
 /* The directory's store: every call, its refusals, and what a new opening finds. */
 #include "store/directory.h"
+#include "store/sqlite/db.h"
 #include "store/sqlite/store_testing.h"
 
 struct setup {
@@ -108,7 +109,18 @@ static void verifiers_aliases_keys(void **state) {
     assert_view(alias.targets[1].address, targets[1].address);
     assert_int_equal(directory_alias_list(s.store, s.arena, &aliases, &n), ERR_OK);
     assert_int_equal(n, 1);
+    bool is_member = false;
+    assert_int_equal(directory_alias_has_target(s.store, VIEW("x@elsewhere.example"), &is_member), ERR_OK);
+    assert_true(is_member);
+    const struct view others[] = {VIEW("X@elsewhere.example"), VIEW("x@elsewhere.exampl"), VIEW("info@example.org"), VIEW_NONE,
+                                  VIEW("x@elsewhere.example\0")};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        assert_int_equal(directory_alias_has_target(s.store, others[i], &is_member), ERR_OK);
+        assert_false(is_member);
+    }
     assert_int_equal(directory_alias_remove(s.store, VIEW("info@example.org")), ERR_OK);
+    assert_int_equal(directory_alias_has_target(s.store, VIEW("x@elsewhere.example"), &is_member), ERR_OK);
+    assert_false(is_member);
     assert_int_equal(directory_alias_remove(s.store, VIEW("info@example.org")), ERR_NOT_FOUND);
     struct domain_key key = {VIEW("example.org"), VIEW("s1"), VIEW("ed25519"), VIEW("\x30\x00")}, *keys;
     assert_int_equal(directory_key_add(s.store, &key), ERR_OK);
@@ -117,6 +129,43 @@ static void verifiers_aliases_keys(void **state) {
     assert_int_equal(directory_key_list(s.store, VIEW("example.org"), s.arena, &keys, &n), ERR_OK);
     assert_int_equal(n, 1);
     assert_true(record_equal(&domain_key_record, &keys[0], &key));
+    end(&s);
+}
+
+/* A directory.db of version 1, before members were looked up by their address: lifted, and nothing lost. */
+static void from_version_1(void **state) {
+    (void)state;
+    static const struct db_schema first = {
+        .application_id = 0x56724469,
+        .version = 1,
+        .oldest = 1,
+        .create = "CREATE TABLE alias_target(alias INTEGER NOT NULL, position INTEGER NOT NULL, address TEXT NOT NULL,"
+                  " PRIMARY KEY(alias, position)) WITHOUT ROWID;"
+                  "INSERT INTO alias_target VALUES(1, 0, 'x@elsewhere.example');"};
+    struct setup s = {.disk = disk_sim_new(), .arena = arena_new("test", 1 << 24)};
+    virtual_clock_init(&s.clock, TEST_WALL_US);
+    random_seeded_init(&s.random, 3);
+    struct db *db;
+    int64_t n;
+    bool found = false;
+    assert_int_equal(db_open(s.disk, "directory.db", &s.clock.clock, &s.random.random, &first, NULL, NULL, &db), ERR_OK);
+    db_close(db);
+    open_store(&s);
+    assert_int_equal(directory_alias_has_target(s.store, VIEW("x@elsewhere.example"), &found), ERR_OK);
+    assert_true(found);
+    power_cut(&s);
+    directory_store_close(s.store);
+    struct db_schema second = first;
+    assert_int_equal(db_open(s.disk, "directory.db", &s.clock.clock, &s.random.random, &second, NULL, NULL, &db),
+                     ERR_PERMANENT); /* newer than that program */
+    second.version = 2;
+    assert_int_equal(db_open(s.disk, "directory.db", &s.clock.clock, &s.random.random, &second, NULL, NULL, &db), ERR_OK);
+    assert_int_equal(
+        db_get(db, &n, "SELECT count(*) FROM sqlite_master WHERE type='index' AND name='alias_target_address'", ""),
+        ERR_OK);
+    assert_int_equal(n, 1);
+    db_close(db);
+    open_store(&s);
     end(&s);
 }
 
@@ -131,6 +180,6 @@ static void one_opener(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(domains_and_accounts), cmocka_unit_test(verifiers_aliases_keys),
-                                       cmocka_unit_test(one_opener)};
+                                       cmocka_unit_test(from_version_1), cmocka_unit_test(one_opener)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
