@@ -47,7 +47,7 @@ static int teardown(void **state) {
     static const char *const files[] = {NAME, "part.conf", "more.conf", "loop.conf", "a.pem", "dir"};
     for (size_t i = 0; i < ARRAY_LEN(files); i++)
         (void)remove(files[i]);
-    (void)chdir("/");
+    (void)!chdir("/");
     int rc = rmdir(w->dir);
     arena_free(w->arena);
     buf_fini(&w->problems);
