@@ -8,10 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define STATEMENTS_MAX 512 /* slots; the code has fewer than half as many statements */
+#define STATEMENTS_MAX 256 /* slots; the code has fewer statements */
 #define VERIFY_LINES_MAX 100
-#define LOOKASIDE_SIZE 256 /* octets a slot: SQLite's own pool of small allocations */
-#define LOOKASIDE_SLOTS 64
 
 struct statement {
     const char *sql;
@@ -347,8 +345,8 @@ enum err db_open(struct disk *disk, const char *path, struct clock *clock, struc
                                SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
                                vfs_name(db->vfs));
     err = db_error(db, code);
-    if (err == ERR_OK) /* small: thousands of idle accounts each have one */
-        err = db_error(db, sqlite3_db_config(db->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL, LOOKASIDE_SIZE, LOOKASIDE_SLOTS));
+    if (err == ERR_OK) /* no pool of small allocations: thousands of sleeping accounts would each keep theirs */
+        err = db_error(db, sqlite3_db_config(db->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0));
     if (err == ERR_OK)
         err = configure(db);
     if (err == ERR_OK)
