@@ -196,7 +196,8 @@ enum err directory_handle_auth_start(void *ctx, struct call *call, void *reply, 
     return arena_view(call->arena, session->nonce, &challenge->nonce);
 }
 
-static enum err make_grant(struct directory *d, struct auth_session *session, struct arena *arena, struct view *id) {
+/* address: outlives the session, which may end while we wait for the supervisor. */
+static enum err make_grant(struct directory *d, const struct auth_session *session, struct view address, struct arena *arena, struct view *id) {
     uint8_t *random_id = arena_alloc(arena, MESSAGE_ID_SIZE);
     if (!random_id)
         return ERR_NO_MEMORY;
@@ -204,7 +205,7 @@ static enum err make_grant(struct directory *d, struct auth_session *session, st
     struct grant grant = {
         .id = view_of(random_id, MESSAGE_ID_SIZE),
         .account = session->account,
-        .address = session->address,
+        .address = address,
         .protocol = (uint8_t)session->protocol,
         .rights = RIGHT_READ | RIGHT_WRITE | RIGHT_ADMIN,
         .credential = VIEW("password"),
@@ -261,7 +262,7 @@ enum err directory_handle_auth_proof(void *ctx, struct call *call, void *reply, 
     if (session->protocol != PROTOCOL_SUBMISSION) {
         /* A mailbox session lives by its grant; nothing is left to ask here. */
         uint64_t id = session->id;
-        err = make_grant(d, session, call->arena, &result->grant);
+        err = make_grant(d, session, result->address, call->arena, &result->grant);
         session = map_get_u64(d->sessions, id); /* the edge may have gone meanwhile */
         if (session)
             session_free(d, session);

@@ -18,6 +18,8 @@
 #define MAILBOX_MAINTAIN_US (300 * US_PER_S) /* between two rounds of clean-up */
 #define MAILBOX_SESSIONS_MAX 2000
 #define MAILBOX_UNREAD_MAX 90000 /* octets of a session that go back to the edge */
+#define MAILBOX_DOORS_PER_PEER 4             /* an edge or queue needs one, and for a moment a second; the oldest is closed */
+#define MAILBOX_OPEN_US (60 * US_PER_S)      /* between a session's offer and its start */
 #define MAILBOX_DRAIN_US (10 * US_PER_S)
 
 struct mailbox_role {
@@ -33,12 +35,15 @@ struct mailbox_role {
     bool stopping;
 };
 
-/* A channel that delivers and cannot read. */
+/* A channel that delivers and cannot read. It goes when it is closed and its last handler, which uses it, has ended. */
 struct delivery_door {
     struct account_server server; /* first: the handlers' context */
     struct mailbox_role *role;
     struct channel *channel;
+    struct co_group *group; /* of its handlers */
     struct channel_handler handlers[ACCOUNT_HANDLERS];
+    uint8_t peer;
+    uint32_t index;
     bool closed;
     struct delivery_door *next;
 };
@@ -53,6 +58,7 @@ struct mailbox_session {
     struct stream *stream;
     struct imap_session *imap;
     struct log log;
+    int64_t offered_us;
     bool pumped, started, closed;
     struct mailbox_session *next;
 };
@@ -205,6 +211,7 @@ static void session_offer(struct mailbox_role *role, const struct channel_offer 
     }
     s->role = role;
     s->channel = channel;
+    s->offered_us = loop_now_us(env->loop);
     s->arena = arena_new("session", 512 * 1024);
     enum err err = s->arena ? record_copy(&grant_record, &offer->grant, s->arena, &s->grant) : ERR_NO_MEMORY;
     if (err == ERR_OK && s->grant.account != env->config->account)
@@ -233,26 +240,49 @@ static void door_closed(void *ctx, enum err why) {
     door->closed = true;
 }
 
+static void door_close(struct delivery_door *door) {
+    if (door->channel)
+        channel_free(door->channel);
+    door->channel = NULL;
+    door->closed = true;
+}
+
+/* No handler runs any more. */
 static void door_free(struct delivery_door *door) {
     account_server_stop(&door->server);
-    channel_free(door->channel);
+    door_close(door);
+    co_group_free(door->group);
     free(door);
 }
 
-static void door_offer(struct mailbox_role *role, struct channel *channel) {
+/* Whoever asks for ever more doors loses its older ones; nobody else's. */
+static void close_surplus(struct mailbox_role *role, uint8_t peer, uint32_t index) {
+    unsigned n = 0;
+    for (struct delivery_door *door = role->doors; door; door = door->next) /* newest first */
+        if (!door->closed && door->peer == peer && door->index == index && ++n >= MAILBOX_DOORS_PER_PEER)
+            door_close(door);
+}
+
+static void door_offer(struct mailbox_role *role, const struct channel_offer *offer, struct channel *channel) {
     struct role_env *env = role->env;
+    close_surplus(role, offer->peer, offer->index);
     struct delivery_door *door = calloc(1, sizeof(*door));
-    if (!door) {
+    struct co_group *group = co_group_new(env->loop);
+    if (!door || !group) {
         channel_free(channel);
+        co_group_free(group);
+        free(door);
         return;
     }
+    door->group = group;
+    door->peer = offer->peer;
+    door->index = offer->index;
     door->server = (struct account_server){.account = role->account, .rights = RIGHT_DELIVER, .channel = channel};
     door->role = role;
     door->channel = channel;
     size_t n = account_server_handlers(door->handlers);
-    if (channel_start(channel, "delivery", door->handlers, n, &door->server, env->group) != ERR_OK) {
-        channel_free(channel);
-        free(door);
+    if (channel_start(channel, "delivery", door->handlers, n, &door->server, group) != ERR_OK) {
+        door_free(door);
         return;
     }
     channel_on_close(channel, door_closed, door);
@@ -260,11 +290,14 @@ static void door_offer(struct mailbox_role *role, struct channel *channel) {
     role->doors = door;
 }
 
-/* What closed since the last look; handlers of a closed channel have ended by then. */
+/* What closed since the last look. */
 static void drop_closed(struct mailbox_role *role) {
+    int64_t now_us = loop_now_us(role->env->loop);
+    if (role->stopping)
+        return;
     for (struct delivery_door **at = &role->doors; *at;) {
         struct delivery_door *door = *at;
-        if (!door->closed) {
+        if (!door->closed || co_group_count(door->group)) {
             at = &door->next;
             continue;
         }
@@ -273,7 +306,7 @@ static void drop_closed(struct mailbox_role *role) {
     }
     for (struct mailbox_session *s = role->sessions, *next; s; s = next) {
         next = s->next;
-        if (s->closed && !s->started)
+        if (!s->started && (s->closed || now_us - s->offered_us > MAILBOX_OPEN_US))
             session_free(s);
     }
 }
@@ -342,7 +375,7 @@ static void mailbox_offer(struct role_env *env, const struct channel_offer *offe
     if (offer->purpose == CHANNEL_SESSION)
         session_offer(role, offer, channel);
     else if (offer->purpose == CHANNEL_DELIVERY)
-        door_offer(role, channel);
+        door_offer(role, offer, channel);
     else
         channel_free(channel);
 }
@@ -416,6 +449,8 @@ static void mailbox_quiesce(struct role_env *env, int64_t deadline_us) {
             imap_session_shutdown(s->imap, "The server is shutting down");
     while (has_started_session(role) && waitq_wait(&role->session_ended, deadline_us) == ERR_OK)
         ;
+    for (struct delivery_door *door = role->doors; door; door = door->next) /* none comes or goes any more */
+        (void)!co_group_wait(door->group, deadline_us);
 }
 
 static void mailbox_stop(struct role_env *env) {
@@ -425,6 +460,9 @@ static void mailbox_stop(struct role_env *env) {
     while (role->doors) {
         struct delivery_door *door = role->doors;
         role->doors = door->next;
+        door_close(door);
+        co_group_end(door->group);
+        door->group = NULL;
         door_free(door);
     }
     if (role->account) {

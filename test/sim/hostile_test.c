@@ -306,6 +306,110 @@ static void test_no_relay(void **state) {
     }
 }
 
+/* ---- doors ---- */
+
+struct commit {
+    struct hostile *h;
+    struct account *door;
+    unsigned *running, *begun;
+    uint64_t number;
+};
+
+static void commit_one(void *arg) {
+    struct commit *c = arg;
+    struct arena *arena = arena_new("commit", 65536);
+    uint8_t id[MESSAGE_ID_SIZE] = {1};
+    memcpy(id + 1, &c->number, sizeof(c->number));
+    struct deliver_commit_args args = {
+        .id = view_of(id, sizeof(id)), .recipient = VIEW("anna@localhost"), .body = VIEW("Subject: in between\r\n\r\n")};
+    struct deliver_commit_result result;
+    (*c->begun)++;
+    (void)!account_do_deliver_commit(c->door, &args, NULL, arena, &result);
+    arena_free(arena);
+    (*c->running)--;
+    free(c);
+}
+
+static enum err door_channel(struct sim *sim, struct hostile *h, struct channel **out) {
+    struct mailbox_request request = {.account = 2};
+    struct nothing nothing;
+    struct handle handles[CHANNEL_HANDLES_MAX] = {0};
+    struct arena *arena = arena_new("door", 4096);
+    enum err err = ask(h->env->supervisor, &message_mailbox_request, &request, arena, &nothing, handles, sim->loop);
+    arena_free(arena);
+    if (err == ERR_OK)
+        *out = handles[0].channel;
+    return err;
+}
+
+struct knocker {
+    struct sim *sim;
+    struct hostile *h;
+    bool stop;
+    unsigned running;
+};
+
+/* Each new door makes the mailbox look at those that have closed. */
+static void knock(void *arg) {
+    struct knocker *k = arg;
+    struct channel *channel;
+    while (!k->stop) {
+        bool is_open = door_channel(k->sim, k->h, &channel) == ERR_OK;
+        (void)!co_sleep((int64_t)random_below(&k->sim->random.random, 3));
+        if (is_open)
+            channel_free(channel);
+    }
+    k->running--;
+}
+
+#define DOOR_KNOCKERS 4
+#define DOOR_ROUNDS 60
+#define DOOR_COMMITS 8
+#define DOORS_KEPT 40
+
+/* Doors that close in the middle of deliveries, and more doors than anybody needs. */
+static void slam_doors(struct sim *sim, struct hostile *h) {
+    uint64_t number = 0;
+    unsigned running = 0;
+    struct channel *channel, *kept[DOORS_KEPT];
+    struct knocker knocker = {.sim = sim, .h = h};
+    for (unsigned i = 0; i < DOOR_KNOCKERS; i++, knocker.running++)
+        assert_int_equal(co_spawn(sim->loop, NULL, "knocker", knock, &knocker, NULL), ERR_OK);
+    for (unsigned round = 0; round < DOOR_ROUNDS; round++) {
+        struct account *door;
+        unsigned begun = 0;
+        assert_int_equal(door_channel(sim, h, &channel), ERR_OK);
+        assert_int_equal(account_new_channel(channel, "slammed", ROLE_CALL_US, &door), ERR_OK);
+        for (unsigned i = 0; i < DOOR_COMMITS; i++) {
+            struct commit *c = malloc(sizeof(*c));
+            *c = (struct commit){h, door, &running, &begun, ++number};
+            running++;
+            assert_int_equal(co_spawn(sim->loop, NULL, "commit", commit_one, c, NULL), ERR_OK);
+        }
+        while (begun < DOOR_COMMITS)
+            assert_int_equal(co_sleep(1), ERR_OK);
+        for (uint64_t turns = random_below(&sim->random.random, 20); turns > 0; turns--)
+            assert_int_equal(co_yield(), ERR_OK);
+        account_free(door); /* calls over it fail with "again" */
+        while (running)
+            assert_int_equal(co_sleep(1), ERR_OK);
+    }
+    knocker.stop = true;
+    while (knocker.running)
+        assert_int_equal(co_sleep(1), ERR_OK);
+    for (unsigned i = 0; i < DOORS_KEPT; i++) {
+        assert_int_equal(door_channel(sim, h, &kept[i]), ERR_OK);
+        assert_int_equal(channel_start(kept[i], "kept", NULL, 0, NULL, NULL), ERR_OK);
+    }
+    assert_int_equal(co_sleep(US_PER_S), ERR_OK);
+    unsigned open = 0;
+    for (unsigned i = 0; i < DOORS_KEPT; i++) {
+        open += channel_is_open(kept[i]);
+        channel_free(kept[i]);
+    }
+    assert_in_range(open, 1, 8);
+}
+
 /* ---- the story ---- */
 
 static void story(struct sim *sim, void *arg) {
@@ -391,6 +495,8 @@ static void story(struct sim *sim, void *arg) {
     struct session_open open = {.protocol = PROTOCOL_IMAP};
     assert_int_not_equal(ask(raw, &message_session_open, &open, arena, &nothing, NULL, sim->loop), ERR_OK);
     channel_free(raw);
+
+    slam_doors(sim, h);
 
     /* What only others may say: a grant of its own making breaks its channel, not the supervisor. */
     struct grant forged = {.id = VIEW("fedcba9876543210"), .account = 2, .edge = 1, .rights = ~0u, .expires_us = INT64_MAX};
