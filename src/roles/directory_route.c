@@ -35,12 +35,12 @@ static enum err route_add(struct route *route, enum recipient_kind kind, uint64_
         if (route->targets[i].kind == kind && route->targets[i].account == account && view_eq(route->targets[i].address, address))
             return ERR_OK;
     if (route->n >= MESSAGE_RECIPIENTS_MAX)
-        return ERR_LIMIT;
+        return ERR_FULL;
     if ((route->n & (route->n - 1)) == 0) { /* 0, 1, 2, 4, 8 ...: full */
         uint32_t room = route->n ? route->n * 2 : 1;
         struct recipient_target *grown = arena_grow(route->arena, route->targets, route->n, room, sizeof(*grown));
         if (!grown)
-            return ERR_LIMIT;
+            return ERR_NO_MEMORY;
         route->targets = grown;
     }
     route->targets[route->n++] = (struct recipient_target){.kind = (uint8_t)kind, .account = account, .address = address};
@@ -60,7 +60,13 @@ static enum err route_postmaster(struct route *route, struct view domain, struct
     return ERR_NOT_FOUND;
 }
 
-/* ERR_NOT_FOUND: ours, but nobody; ERR_DENIED: not ours and may not relay; ERR_TEMPORARY: disabled. */
+/* What says that an address leads nowhere, and not that we cannot tell. */
+static bool is_dead_end(enum err err) {
+    return err == ERR_NOT_FOUND || err == ERR_DENIED || err == ERR_TEMPORARY || err == ERR_SYNTAX || err == ERR_LIMIT;
+}
+
+/* ERR_NOT_FOUND: ours, but nobody; ERR_DENIED: not ours and may not relay; ERR_TEMPORARY: disabled; ERR_LIMIT: aliases too deep; ERR_FULL: more
+ * targets than there may be. */
 static enum err route_address(struct route *route, struct view address, unsigned depth) {
     if (depth > DIRECTORY_ALIAS_DEPTH_MAX)
         return ERR_LIMIT;
@@ -79,6 +85,8 @@ static enum err route_address(struct route *route, struct view address, unsigned
         bool any = false;
         for (uint32_t i = 0; i < alias.targets_n; i++) {
             last = route_address(route, alias.targets[i].address, depth + 1);
+            if (last != ERR_OK && !is_dead_end(last))
+                return last; /* accepted for the others alone, this one's mail would be lost in silence */
             any = any || last == ERR_OK;
         }
         return any ? ERR_OK : last; /* a member that is gone does not take the group with it */
@@ -131,7 +139,10 @@ enum err directory_handle_recipient(void *ctx, struct call *call, void *reply, s
         *result = (struct recipient_result){.reply = 450, .status = VIEW("4.2.1"), .text = VIEW("The mailbox is disabled; try again later")};
         return ERR_OK;
     case ERR_LIMIT:
-        *result = (struct recipient_result){.reply = 550, .status = VIEW("5.4.6"), .text = VIEW("The address has too many members")};
+        *result = (struct recipient_result){.reply = 550, .status = VIEW("5.4.6"), .text = VIEW("The address leads to itself")};
+        return ERR_OK;
+    case ERR_FULL:
+        *result = (struct recipient_result){.reply = 550, .status = VIEW("5.3.4"), .text = VIEW("The address has too many members")};
         return ERR_OK;
     default:
         return err;
@@ -147,7 +158,7 @@ static enum err may_send_as(struct directory *d, const struct auth_session *sess
     for (uint32_t i = 0; err == ERR_OK && i < route.n; i++)
         if (route.targets[i].kind == RECIPIENT_LOCAL && route.targets[i].account == session->account)
             return ERR_OK;
-    return err == ERR_OK || err == ERR_NOT_FOUND || err == ERR_SYNTAX || err == ERR_LIMIT ? ERR_DENIED : err;
+    return err == ERR_OK || err == ERR_NOT_FOUND || err == ERR_SYNTAX || err == ERR_LIMIT || err == ERR_FULL ? ERR_DENIED : err;
 }
 
 enum err directory_handle_sender(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
@@ -172,7 +183,7 @@ static struct directory_peer *living_edge(struct directory *d, uint32_t index) {
 static enum err may_relay_to(struct directory *d, struct view address, bool logged_in, struct arena *arena) {
     struct route route = {.d = d, .arena = arena, .may_relay = true};
     enum err err = route_address(&route, address, 0);
-    if (err == ERR_NOT_FOUND || err == ERR_SYNTAX || err == ERR_LIMIT || err == ERR_TEMPORARY)
+    if (err == ERR_NOT_FOUND || err == ERR_SYNTAX || err == ERR_LIMIT || err == ERR_FULL || err == ERR_TEMPORARY)
         return ERR_DENIED; /* ours, or nothing: not remote in any case */
     TRY(err);
     if (route.n != 1 || route.targets[0].kind != RECIPIENT_REMOTE)

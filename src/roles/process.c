@@ -100,8 +100,12 @@ static enum err give_to(int parent_fd, const char *name, uid_t uid, unsigned dep
     if (S_ISDIR(st.st_mode) && depth < OWNER_DEPTH_MAX) {
         int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-        if (!dir)
-            return err_from_errno(errno);
+        if (!dir) {
+            err = err_from_errno(errno);
+            if (fd >= 0)
+                (void)close(fd);
+            return err;
+        }
         for (struct dirent *entry; err == ERR_OK && (entry = readdir(dir));)
             if (!view_eq(view_cstr(entry->d_name), VIEW(".")) && !view_eq(view_cstr(entry->d_name), VIEW("..")))
                 err = give_to(dirfd(dir), entry->d_name, uid, depth + 1);
@@ -220,6 +224,12 @@ static _Noreturn void child_exec(enum role role, enum confine_level level, uid_t
     _exit(127);
 }
 
+/* A child that cannot be watched: it has done nothing yet. */
+static void child_drop(pid_t pid) {
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+}
+
 static enum err fork_role(struct process_spawner *p, enum role role, int channel_fd, pid_t *pid, int *pidfd) {
     int fds[3] = {channel_fd, -1, -1};
     enum err err = role_directory_fd(p, role, &fds[1]);
@@ -239,7 +249,11 @@ static enum err fork_role(struct process_spawner *p, enum role role, int channel
     if (err != ERR_OK)
         return err;
     *pidfd = pidfd_open(*pid, 0);
-    return *pidfd < 0 ? err_from_errno(errno) : ERR_OK;
+    if (*pidfd >= 0)
+        return ERR_OK;
+    err = err_from_errno(errno);
+    child_drop(*pid);
+    return err;
 }
 
 static enum err fork_template(void *ctx, int socket_fd, pid_t *pid, int *pidfd) {
@@ -275,14 +289,15 @@ static enum err spawner_start(struct spawner *spawner, const struct spawn_reques
         return err;
     }
     err = spawned_new(p, pid, pidfd, !is_mailbox, out);
-    if (err == ERR_OK)
-        (*out)->is_mailbox = is_mailbox;
-    else
-        (void)close(pidfd);
     if (err != ERR_OK) {
+        (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+        if (!is_mailbox) /* the template reaps its own */
+            child_drop(pid);
+        (void)close(pidfd);
         (void)close(fds[0]);
         return err;
     }
+    (*out)->is_mailbox = is_mailbox;
     return channel_new_fd(p->params.loop, fds[0], channel); /* on an error the slot kills what was spawned */
 }
 

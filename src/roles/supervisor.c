@@ -14,6 +14,8 @@
 #define SUPERVISOR_START_US (30 * US_PER_S) /* a role that is not ready by then is killed and started again */
 #define SUPERVISOR_EDGES_MAX 64
 #define SUPERVISOR_LAST_WORDS_US (5 * US_PER_S) /* between a role's closed channel and its exit */
+#define SUPERVISOR_LEAVE_US (30 * US_PER_S)     /* for a mailbox that was allowed to leave, or told to */
+#define SUPERVISOR_ASKED_MAX 512                /* requests of one role at a time: they wait for mailboxes, and a slow one must not hold up the others */
 
 /* Who talks to whom without being asked; both ends are offered as soon as both are ready. */
 static const struct {
@@ -65,6 +67,7 @@ struct supervisor {
     struct map *mailboxes; /* account -> struct slot */
     struct map *accounts;  /* account -> struct known_account */
     struct map *grants;    /* id -> struct pending_grant */
+    int64_t grants_checked_us;
     struct waitq changed;  /* any slot */
     bool stopping, seeded;
     struct buf why; /* of the first failed start */
@@ -85,8 +88,9 @@ static enum err slot_offer(struct slot *slot, struct channel *channel, enum role
     if (grant)
         offer.grant = *grant;
     struct handle handle = HANDLE_OF_CHANNEL(channel);
-    slot->offers++;
-    return channel_send(slot->channel, &message_channel_offer, &offer, &handle, 1);
+    TRY(channel_send(slot->channel, &message_channel_offer, &offer, &handle, 1));
+    slot->offers++; /* only what it will see: a mailbox that never counts as many could never leave */
+    return ERR_OK;
 }
 
 static void pair_slots(struct supervisor *s, struct slot *a, struct slot *b) {
@@ -126,8 +130,12 @@ static void edge_give_listeners(struct slot *slot) {
         };
         const struct config_listener *l = &config->listeners[i];
         struct listener *listener;
-        if (s->params.spawner->listener(s->params.spawner, i, slot->index, &listener) != ERR_OK)
+        enum err err = s->params.spawner->listener(s->params.spawner, i, slot->index, &listener);
+        if (err != ERR_OK) {
+            if (err != ERR_EXISTS) /* the simulation's: another edge has it */
+                log_event(&s->log, LOG_ERROR, "supervisor.listener", LF_U64("index", i), LF_ERR(err));
             continue;
+        }
         struct listener_offer offer = {
             .protocol = (uint8_t)protocols[l->protocol], .implicit_tls = l->implicit_tls, .proxy = l->proxy};
         struct handle handle = HANDLE_OF_LISTENER(listener);
@@ -199,6 +207,7 @@ static void grants_expire(struct supervisor *s) {
     struct view key;
     void *value;
     int64_t now_us = loop_wall_us(s->params.loop);
+    s->grants_checked_us = loop_now_us(s->params.loop);
     while (map_next(s->grants, &cursor, &key, &value)) {
         struct pending_grant *pending = value;
         if (pending->grant.expires_us < now_us)
@@ -214,7 +223,7 @@ static enum err handle_grant(void *ctx, struct call *call, void *reply, struct h
     const struct grant *grant = call->request;
     if (grant->id.n != MESSAGE_ID_SIZE || map_get(s->grants, grant->id))
         return ERR_SYNTAX;
-    if (map_count(s->grants) >= SUPERVISOR_GRANTS_MAX)
+    if (map_count(s->grants) >= SUPERVISOR_GRANTS_MAX || loop_now_us(s->params.loop) >= s->grants_checked_us + GRANT_LIFE_US)
         grants_expire(s);
     struct pending_grant *pending = calloc(1, sizeof(*pending));
     if (!pending)
@@ -228,6 +237,18 @@ static enum err handle_grant(void *ctx, struct call *call, void *reply, struct h
         free(pending);
     }
     return err;
+}
+
+/* An edge that is gone takes its grants along: the next one with its number never heard of them. */
+static void grants_drop(struct supervisor *s, uint32_t edge) {
+    size_t cursor = 0;
+    struct view key;
+    void *value;
+    while (map_next(s->grants, &cursor, &key, &value)) {
+        struct pending_grant *pending = value;
+        if (pending->grant.edge == edge)
+            grant_free(s, pending);
+    }
 }
 
 /* A grant opens one session channel, once, for the edge it was made for, while it lives. */
@@ -265,6 +286,17 @@ static enum err handle_leave(void *ctx, struct call *call, void *reply, struct h
     return ERR_OK;
 }
 
+static void slot_ask_stop(struct slot *slot);
+
+/* The account is no more: its sessions end now, not when their clients like. */
+static void mailbox_close(struct supervisor *s, uint64_t account) {
+    struct slot *slot = map_get_u64(s->mailboxes, account);
+    if (!slot || slot->state != SLOT_READY)
+        return;
+    slot_set(slot, SLOT_LEAVING);
+    slot_ask_stop(slot);
+}
+
 static enum err handle_accounts_known(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     (void)reply_handles;
@@ -274,8 +306,10 @@ static enum err handle_accounts_known(void *ctx, struct call *call, void *reply,
     for (uint32_t i = 0; i < known->accounts_n; i++) {
         const struct account_known *account = &known->accounts[i];
         free(map_remove_u64(s->accounts, account->account));
-        if (account->gone)
+        if (account->gone) {
+            mailbox_close(s, account->account);
             continue;
+        }
         struct known_account *copy = calloc(1, sizeof(*copy) + account->address.n);
         if (!copy)
             return ERR_NO_MEMORY;
@@ -411,9 +445,12 @@ static enum err slot_bring_up(struct slot *slot) {
     struct spawn_request request = {.role = slot->role, .index = slot->index, .account = slot->account, .title = view_cstr(slot->title)};
     slot->exited = slot->broken = slot->misbehaved = false;
     slot->offers = 0;
-    TRY(spawner->start(spawner, &request, &slot->channel, &slot->spawned));
-    spawner->on_exit(spawner, slot->spawned, slot_exited, slot);
+    enum err started = spawner->start(spawner, &request, &slot->channel, &slot->spawned);
+    if (slot->spawned) /* also after an error: its end is awaited */
+        spawner->on_exit(spawner, slot->spawned, slot_exited, slot);
+    TRY(started);
     TRY(channel_start(slot->channel, slot->name, role_handlers[slot->role].handlers, role_handlers[slot->role].n, slot, s->handlers));
+    channel_set_handlers_max(slot->channel, SUPERVISOR_ASKED_MAX);
     channel_on_close(slot->channel, slot_channel_closed, slot);
     struct role_configure snapshot;
     slot_snapshot(slot, &snapshot);
@@ -451,6 +488,15 @@ static void slot_free(struct slot *slot) {
     free(slot);
 }
 
+/* Until it ends; one that said it would end has a time for it. */
+static void slot_live(struct slot *slot) {
+    struct loop *loop = slot->supervisor->params.loop;
+    int64_t deadline_us = US_NEVER;
+    while (!slot->exited && !slot->broken && waitq_wait(&slot->changed, deadline_us) == ERR_OK)
+        if (slot->state == SLOT_LEAVING && deadline_us == US_NEVER)
+            deadline_us = loop_now_us(loop) + SUPERVISOR_LEAVE_US;
+}
+
 static void slot_main(void *arg) {
     struct slot *slot = arg;
     struct supervisor *s = slot->supervisor;
@@ -464,8 +510,7 @@ static void slot_main(void *arg) {
             slot_pair_with_all(slot);
             if (slot->role == ROLE_EDGE)
                 edge_give_listeners(slot);
-            while (!slot->exited && !slot->broken)
-                (void)!waitq_wait(&slot->changed, US_NEVER);
+            slot_live(slot);
         } else {
             slot->failures++;
             log_event(&s->log, LOG_ERROR, "role.start.failed", LF_TEXT("name", slot->name), LF_ERR(err));
@@ -473,7 +518,10 @@ static void slot_main(void *arg) {
                 buf_printf(&s->why, "%s did not start (%s); the lines above say why", slot->name, err_name(err));
         }
         bool left = slot->state == SLOT_LEAVING;
-        if (slot->role == ROLE_MAILBOX && !left && !s->stopping)
+        if (slot->role == ROLE_EDGE)
+            grants_drop(s, slot->index);
+        /* One that said why it cannot start has not crashed. */
+        if (slot->role == ROLE_MAILBOX && !left && !s->stopping && (slot->broken || slot->exited))
             s->params.spawner->mailbox_crashed(s->params.spawner);
         slot_set(slot, SLOT_DOWN);
         slot_take_down(slot);

@@ -178,6 +178,107 @@ static void test_declared_size(void **state) {
     disk_free(sim_fini(&sim));
 }
 
+/* ---- the command line's changes ---- */
+
+/* One request to directory; its answer must hold `expected`. */
+static void control(struct sim *sim, struct view request, const char *expected) {
+    struct stream *ours, *theirs;
+    struct input input;
+    assert_int_equal(stream_new_pair(sim->loop, 256 * 1024, &ours, &theirs), ERR_OK);
+    input_init(&input, ours, 1 << 20);
+    supervisor_control(sim->supervisor, theirs, 0, 1);
+    int64_t deadline_us = loop_now_us(sim->loop) + 60 * US_PER_S;
+    assert_int_equal(stream_write(ours, request, deadline_us), ERR_OK);
+    while (view_find_byte(input_pending(&input), '\n') < 0)
+        assert_int_equal(input_fill(&input, deadline_us), ERR_OK);
+    if (view_find(input_pending(&input), view_cstr(expected)) < 0)
+        fail_msg("%.*s", VIEW_FMT(input_pending(&input)));
+    input_fini(&input);
+    stream_free(ours);
+}
+
+static void expect_line(struct sim_client *client, const char *start) {
+    struct view line;
+    assert_int_equal(sim_read_line(client, &line), ERR_OK);
+    if (!view_starts(line, view_cstr(start)))
+        fail_msg("expected %s, got %.*s", start, VIEW_FMT(line));
+}
+
+static void story_removed(struct sim *sim, void *arg) {
+    (void)arg;
+    unsigned code = 0;
+    bool ok = false;
+    assert_int_equal(sim_start(sim), ERR_OK);
+    struct sim_client smtp, imap, other;
+    smtp_open(sim, SIM_SMTP_PORT, &smtp);
+    assert_int_equal(sim_imap_login(sim, "anna@localhost", &imap), ERR_OK);
+    assert_int_equal(sim_imap_login(sim, "user@localhost", &other), ERR_OK);
+    assert_int_equal(sim_smtp(&smtp, "MAIL FROM:<a@example.net>", &code), ERR_OK);
+    assert_int_equal(sim_smtp(&smtp, "RCPT TO:<anna@localhost>", &code), ERR_OK);
+    assert_int_equal(code, 250);
+    control(sim, VIEW("{\"id\":1,\"op\":\"account.remove\",\"address\":\"anna@localhost\"}\n"), "\"ok\":true");
+    expect_line(&imap, "* BYE");
+    assert_int_equal(sim_smtp(&smtp, "DATA", &code), ERR_OK); /* promised before: it is gone all the same */
+    assert_int_equal(sim_smtp(&smtp, "Subject: too late\r\n\r\n.", &code), ERR_OK);
+    assert_int_equal(code, 550);
+    assert_int_equal(sim_imap(&other, "SELECT INBOX", NULL, &ok), ERR_OK);
+    assert_true(ok);
+    sim_close(&smtp);
+    sim_close(&imap);
+    sim_close(&other);
+    sim_stop(sim);
+}
+
+/* Who is removed is out, at once. */
+static void test_removed_account(void **state) {
+    (void)state;
+    struct sim sim;
+    sim_init(&sim, 6, NULL, ACCOUNTS, 2);
+    assert_true(sim_run(&sim, story_removed, NULL));
+    disk_free(sim_fini(&sim));
+}
+
+#define LIST_PARTS 2
+#define LIST_MEMBERS 600 /* of each part: together more than MESSAGE_RECIPIENTS_MAX */
+
+static void story_long_list(struct sim *sim, void *arg) {
+    (void)arg;
+    unsigned code = 0;
+    struct buf request;
+    buf_init(&request, 60000);
+    assert_int_equal(sim_start(sim), ERR_OK);
+    for (unsigned part = 0; part < LIST_PARTS; part++) {
+        buf_clear(&request);
+        buf_printf(&request, "{\"id\":1,\"op\":\"alias.add\",\"address\":\"part%u@localhost\",\"targets\":[", part);
+        for (unsigned i = 0; i < LIST_MEMBERS; i++)
+            buf_printf(&request, "%s\"m%u-%u@example.com\"", i ? "," : "", part, i);
+        buf_put_str(&request, "]}\n");
+        control(sim, buf_view(&request), "\"ok\":true");
+    }
+    control(sim, VIEW("{\"id\":1,\"op\":\"alias.add\",\"address\":\"all@localhost\",\"targets\":[\"part0@localhost\",\"part1@localhost\"]}\n"),
+            "\"ok\":true");
+    struct sim_client client;
+    smtp_open(sim, SIM_SMTP_PORT, &client);
+    assert_int_equal(sim_smtp(&client, "MAIL FROM:<a@example.net>", &code), ERR_OK);
+    assert_int_equal(sim_smtp(&client, "RCPT TO:<part0@localhost>", &code), ERR_OK);
+    assert_int_equal(code, 250);
+    assert_int_equal(sim_smtp(&client, "RCPT TO:<all@localhost>", &code), ERR_OK);
+    assert_int_equal(code, 550);
+    sim_close(&client);
+    buf_fini(&request);
+    sim_stop(sim);
+}
+
+/* A list that is too long is refused: accepted for a part of its members, the others would lose mail in silence. */
+static void test_long_list(void **state) {
+    (void)state;
+    struct sim sim;
+    sim_init(&sim, 7, NULL, ACCOUNTS, 1);
+    sim.config.relay = true;
+    assert_true(sim_run(&sim, story_long_list, NULL));
+    disk_free(sim_fini(&sim));
+}
+
 /* ---- a server that stops ---- */
 
 struct stopper {
@@ -191,13 +292,6 @@ static void stop_it(void *arg) {
     sim_stop(stopper->sim);
     stopper->ended = true;
     waitq_wake_all(&stopper->done);
-}
-
-static void expect_line(struct sim_client *client, const char *start) {
-    struct view line;
-    assert_int_equal(sim_read_line(client, &line), ERR_OK);
-    if (!view_starts(line, view_cstr(start)))
-        fail_msg("expected %s, got %.*s", start, VIEW_FMT(line));
 }
 
 static void story_goodbye(struct sim *sim, void *arg) {
@@ -249,6 +343,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_leaving_mailbox),
         cmocka_unit_test(test_forgotten_login),
         cmocka_unit_test(test_declared_size),
+        cmocka_unit_test(test_removed_account),
+        cmocka_unit_test(test_long_list),
         cmocka_unit_test(test_goodbye),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
