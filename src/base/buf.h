@@ -43,8 +43,12 @@ void buf_put_hex(struct buf *buf, struct view v);
 void buf_put_base64(struct buf *buf, struct view v);
 
 /* Valid until the next put. */
-static inline struct view buf_view(const struct buf *buf) { return (struct view){buf->p, buf->n}; }
-static inline enum err buf_err(const struct buf *buf) { return buf->err; }
+static inline struct view buf_view(const struct buf *buf) {
+    return (struct view){buf->p, buf->n};
+}
+static inline enum err buf_err(const struct buf *buf) {
+    return buf->err;
+}
 
 /* Strict RFC4648-4 decoding appended to buf: no white space, padding required. ERR_SYNTAX else. */
 enum err base64_decode(struct view text, struct buf *out) MUST_CHECK;

@@ -32,7 +32,7 @@ void virtual_clock_advance(struct virtual_clock *vc, int64_t by_us);
 /* A date in UTC with a zone offset for display. */
 struct date {
     int year, month, day, hour, minute, second; /* month 1..12, second 0..60; local to zone_minutes */
-    int zone_minutes;                            /* east of UTC */
+    int zone_minutes;                           /* east of UTC */
 };
 /* Proleptic Gregorian; any int64 second count is fine. */
 struct date date_from_unix(int64_t unix_s, int zone_minutes);

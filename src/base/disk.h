@@ -79,7 +79,8 @@ enum err disk_rename(struct disk *disk, const char *from, const char *to) MUST_C
 enum err disk_mkdir(struct disk *disk, const char *path) MUST_CHECK;
 enum err disk_sync_dir(struct disk *disk, const char *path) MUST_CHECK;
 enum err disk_exists(struct disk *disk, const char *path, bool *is_there) MUST_CHECK;
-enum err disk_list(struct disk *disk, const char *path, enum err (*each)(void *ctx, struct view name), void *ctx) MUST_CHECK;
+enum err disk_list(struct disk *disk, const char *path, enum err (*each)(void *ctx, struct view name),
+                   void *ctx) MUST_CHECK;
 enum err disk_free_bytes(struct disk *disk, uint64_t *out) MUST_CHECK;
 enum err disk_sub(struct disk *disk, const char *path, struct disk **out) MUST_CHECK;
 /* Small files whole (configuration, ids). limit in octets: ERR_LIMIT above. */

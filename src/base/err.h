@@ -39,18 +39,18 @@ enum err err_from_errno(int errno_value);
 /* Ends the process: for our own bugs only, never for input. Prints place and text to stderr. */
 _Noreturn void bug_at(const char *file, int line, const char *what);
 #define BUG(what) bug_at(__FILE__, __LINE__, what)
-#define BUG_IF(condition)           \
-    do {                            \
-        if (condition)              \
+#define BUG_IF(condition)            \
+    do {                             \
+        if (condition)               \
             BUG("bug: " #condition); \
     } while (0)
 
 /* Leaves the calling function with the error of a call that failed. */
-#define TRY(call)                    \
-    do {                             \
-        enum err try_err_ = (call);  \
-        if (try_err_ != ERR_OK)      \
-            return try_err_;         \
+#define TRY(call)                   \
+    do {                            \
+        enum err try_err_ = (call); \
+        if (try_err_ != ERR_OK)     \
+            return try_err_;        \
     } while (0)
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

@@ -50,8 +50,8 @@ void log_child(struct log *child, const struct log *parent, struct log_field fie
 void log_event_fields(const struct log *log, enum log_level level, const char *event, const struct log_field *fields,
                       size_t n);
 /* log_event(&log, LOG_INFO, "smtp.mail", LF_VIEW("from", from), LF_U64("size", n)); at least one field */
-#define log_event(log, level, event, ...)                                                   \
-    log_event_fields((log), (level), (event), (const struct log_field[]){__VA_ARGS__},      \
+#define log_event(log, level, event, ...)                                              \
+    log_event_fields((log), (level), (event), (const struct log_field[]){__VA_ARGS__}, \
                      sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
 #define log_plain(log, level, event) log_event_fields((log), (level), (event), NULL, 0)
 

@@ -14,10 +14,18 @@ struct reader {
     enum err err;
 };
 
-static inline struct reader reader_of(struct view in) { return (struct reader){in, 0, ERR_OK}; }
-static inline bool reader_at_end(const struct reader *r) { return r->at >= r->in.n; }
-static inline struct view reader_rest(const struct reader *r) { return view_skip(r->in, r->at); }
-static inline enum err reader_err(const struct reader *r) { return r->err; }
+static inline struct reader reader_of(struct view in) {
+    return (struct reader){in, 0, ERR_OK};
+}
+static inline bool reader_at_end(const struct reader *r) {
+    return r->at >= r->in.n;
+}
+static inline struct view reader_rest(const struct reader *r) {
+    return view_skip(r->in, r->at);
+}
+static inline enum err reader_err(const struct reader *r) {
+    return r->err;
+}
 /* Marks an error (the first one wins) and returns false, so that `return reader_fail(r, ERR_SYNTAX)` reads well. */
 bool reader_fail(struct reader *r, enum err err);
 

@@ -21,7 +21,18 @@
 #include "base/buf.h"
 #include "base/netaddr.h"
 
-enum field_kind { FIELD_U8, FIELD_U16, FIELD_U32, FIELD_U64, FIELD_I64, FIELD_BOOL, FIELD_VIEW, FIELD_ADDR, FIELD_LIST, FIELD_RECORD };
+enum field_kind {
+    FIELD_U8,
+    FIELD_U16,
+    FIELD_U32,
+    FIELD_U64,
+    FIELD_I64,
+    FIELD_BOOL,
+    FIELD_VIEW,
+    FIELD_ADDR,
+    FIELD_LIST,
+    FIELD_RECORD
+};
 
 struct record_type;
 struct field {
@@ -40,6 +51,7 @@ struct record_type {
 };
 #define RECORD_DEPTH_MAX 4 /* nesting of lists and records */
 
+/* clang-format off */
 #define RECORD_MEMBER(S, kind, ...) RECORD_MEMBER_##kind(__VA_ARGS__)
 #define RECORD_MEMBER_U8(name) uint8_t name;
 #define RECORD_MEMBER_U16(name) uint16_t name;
@@ -74,6 +86,7 @@ struct record_type {
 #define RECORD_DEFINE(tag)                                                      \
     static const struct field tag##_fields[] = {R_##tag(RECORD_FIELD, tag)};    \
     const struct record_type tag##_record = {#tag, sizeof(struct tag), tag##_fields, ARRAY_LEN(tag##_fields)}
+/* clang-format on */
 
 /* Appends the wire form. A value over its own maximum is ERR_LIMIT (sticky in buf). */
 enum err record_encode(const struct record_type *type, const void *record, struct buf *out) MUST_CHECK;

@@ -13,10 +13,11 @@
 RECORD_DECLARE(part);
 RECORD_DEFINE(part);
 
-#define R_whole(F, S)                                                                                \
-    F(S, U8, a)                                                                                      \
-    F(S, U16, b) F(S, U32, c) F(S, U64, d) F(S, I64, e) F(S, BOOL, f) F(S, VIEW, g, 8) F(S, ADDR, h) \
-        F(S, LIST, parts, part, 3) F(S, RECORD, one, part) F(S, VIEW, password, 9)
+#define R_whole(F, S)                                                                                              \
+    F(S, U8, a)                                                                                                    \
+    F(S, U16, b)                                                                                                   \
+    F(S, U32, c) F(S, U64, d) F(S, I64, e) F(S, BOOL, f) F(S, VIEW, g, 8) F(S, ADDR, h) F(S, LIST, parts, part, 3) \
+        F(S, RECORD, one, part) F(S, VIEW, password, 9)
 RECORD_DECLARE(whole);
 RECORD_DEFINE(whole);
 
@@ -125,7 +126,8 @@ static void memory_is_bounded(void **state) {
     struct arena *arena = arena_new("test", 2 * sizeof(struct part) - 1);
     struct whole back;
     assert_int_equal(record_decode(&whole_record, view_of(wire, sizeof(wire)), arena, &back), ERR_LIMIT);
-    assert_int_equal(record_check(&whole_record, view_of(wire, sizeof(wire))), ERR_OK); /* the message is not to blame */
+    assert_int_equal(record_check(&whole_record, view_of(wire, sizeof(wire))),
+                     ERR_OK); /* the message is not to blame */
     arena_free(arena);
 }
 

@@ -21,7 +21,8 @@ struct view {
 
 /* A view of a string literal, without its final NUL. */
 #define VIEW(literal) ((struct view){(const uint8_t *)("" literal), sizeof(literal) - 1})
-#define VIEW_INIT(literal) {(const uint8_t *)("" literal), sizeof(literal) - 1}
+#define VIEW_INIT(literal) \
+    { (const uint8_t *)("" literal), sizeof(literal) - 1 }
 #define VIEW_NONE ((struct view){NULL, 0})
 /* For printf-like functions of our own strings: "%.*s", VIEW_FMT(v). Never for logs of a peer's bytes. */
 #define VIEW_FMT(v) (int)(v).n, (const char *)(v).p
@@ -58,10 +59,20 @@ enum err view_to_u64(struct view v, uint64_t max, uint64_t *out) MUST_CHECK;
 enum err view_to_u32(struct view v, uint32_t max, uint32_t *out) MUST_CHECK;
 
 /* ASCII classes; true for exactly these octets, whatever the locale. */
-static inline bool ascii_is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
-static inline bool ascii_is_alpha(uint8_t c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
-static inline bool ascii_is_alnum(uint8_t c) { return ascii_is_digit(c) || ascii_is_alpha(c); }
-static inline uint8_t ascii_lower(uint8_t c) { return (uint8_t)(c >= 'A' && c <= 'Z' ? c + 32 : c); }
-static inline uint8_t ascii_upper(uint8_t c) { return (uint8_t)(c >= 'a' && c <= 'z' ? c - 32 : c); }
+static inline bool ascii_is_digit(uint8_t c) {
+    return c >= '0' && c <= '9';
+}
+static inline bool ascii_is_alpha(uint8_t c) {
+    return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+}
+static inline bool ascii_is_alnum(uint8_t c) {
+    return ascii_is_digit(c) || ascii_is_alpha(c);
+}
+static inline uint8_t ascii_lower(uint8_t c) {
+    return (uint8_t)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+}
+static inline uint8_t ascii_upper(uint8_t c) {
+    return (uint8_t)(c >= 'a' && c <= 'z' ? c - 32 : c);
+}
 
 #endif

@@ -306,8 +306,9 @@ static enum verdict_of_command serve(struct greeter *g) {
     for (;;) {
         struct view command;
         enum imap_line_kind kind;
-        enum err err = is_stopping(g) ? ERR_AGAIN
-                                      : imap_wire_read(&g->wire, imap_deadline(&g->wire, IMAP_LOGIN_TIMEOUT_US), &command, &kind);
+        enum err err = is_stopping(g)
+                           ? ERR_AGAIN
+                           : imap_wire_read(&g->wire, imap_deadline(&g->wire, IMAP_LOGIN_TIMEOUT_US), &command, &kind);
         if (err == ERR_AGAIN && !is_stopping(g))
             continue;
         if (err == ERR_AGAIN) /* RFC3501-7.1.5 */

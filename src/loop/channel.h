@@ -30,9 +30,9 @@
 
 #define CHANNEL_PACKET_MAX (128 * 1024) /* below the default socket buffer of 208 KiB */
 #define CHANNEL_HANDLES_MAX 4
-#define CHANNEL_QUEUE_MAX 256           /* packets waiting to be sent */
-#define CHANNEL_PENDING_MAX 1024        /* requests one side may have outstanding; more wait */
-#define CHANNEL_HANDLERS_MAX 64         /* requests of one channel that are served at a time, unless the owner says otherwise */
+#define CHANNEL_QUEUE_MAX 256    /* packets waiting to be sent */
+#define CHANNEL_PENDING_MAX 1024 /* requests one side may have outstanding; more wait */
+#define CHANNEL_HANDLERS_MAX 64 /* requests of one channel that are served at a time, unless the owner says otherwise */
 #define CHANNEL_VERSION 1
 
 struct channel;
@@ -68,13 +68,15 @@ struct call {
     const struct message_type *type;
     struct arena *arena;
     const void *request;
-    struct handle handles[CHANNEL_HANDLES_MAX]; /* the handler takes them by setting kind to HANDLE_NONE; the rest is closed */
-    int64_t deadline_us; /* US_NEVER for one-way messages */
+    struct handle
+        handles[CHANNEL_HANDLES_MAX]; /* the handler takes them by setting kind to HANDLE_NONE; the rest is closed */
+    int64_t deadline_us;              /* US_NEVER for one-way messages */
     uint64_t trace;
 };
 /* Runs on a coroutine of its own in the channel's group and returns the reply: an error class and, with ERR_OK, the record
  * *reply (zeroed, type->reply->size octets; views may live in call->arena) and handles. One-way: reply is NULL. */
-typedef enum err channel_handle_fn(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]);
+typedef enum err channel_handle_fn(void *ctx, struct call *call, void *reply,
+                                   struct handle reply_handles[CHANNEL_HANDLES_MAX]);
 struct channel_handler {
     const struct message_type *type;
     channel_handle_fn *handle;
@@ -90,8 +92,8 @@ enum err channel_new_pair(struct loop *loop, struct channel **a, struct channel 
  * A handler may free its own channel: it goes on, and its reply is dropped. */
 void channel_free(struct channel *channel);
 /* Starts reading. name for logs; handlers must outlive the channel; group: where handlers run (may be NULL). */
-enum err channel_start(struct channel *channel, const char *name, const struct channel_handler *handlers, size_t n, void *ctx,
-                       struct co_group *group) MUST_CHECK;
+enum err channel_start(struct channel *channel, const char *name, const struct channel_handler *handlers, size_t n,
+                       void *ctx, struct co_group *group) MUST_CHECK;
 /* Called once, on the main stack, when the peer is gone or broke the protocol (why: ERR_CLOSED or ERR_SYNTAX); also
  * when that was before this was set. */
 void channel_on_close(struct channel *channel, void (*closed)(void *ctx, enum err why), void *ctx);
@@ -107,12 +109,12 @@ void *channel_user(const struct channel *channel);
  * arena (NULL is fine for records of fixed size). ERR_AGAIN peer gone, or ending: its handler was cancelled there; ERR_TIMEOUT;
  * ERR_CANCELED the calling coroutine was cancelled, and never anything else; ERR_LIMIT record too large, ERR_PERMANENT a handle
  * that cannot travel (no descriptor, a channel in use), or the class the peer answered. */
-enum err channel_call(struct channel *channel, const struct message_type *type, const void *request, struct handle *handles,
-                      size_t n, int64_t deadline_us, struct arena *arena, void *reply,
+enum err channel_call(struct channel *channel, const struct message_type *type, const void *request,
+                      struct handle *handles, size_t n, int64_t deadline_us, struct arena *arena, void *reply,
                       struct handle reply_handles[CHANNEL_HANDLES_MAX]) MUST_CHECK;
 /* One way; never suspends; ERR_FULL when the queue is full. Handles are consumed. */
-enum err channel_send(struct channel *channel, const struct message_type *type, const void *request, struct handle *handles,
-                      size_t n) MUST_CHECK;
+enum err channel_send(struct channel *channel, const struct message_type *type, const void *request,
+                      struct handle *handles, size_t n) MUST_CHECK;
 /* Gives up the descriptor of a channel that was not started (to pass it on), or -1. Frees the channel when it had one. */
 int channel_take_fd(struct channel *channel);
 

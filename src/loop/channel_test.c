@@ -389,7 +389,8 @@ static void handles_that_cannot_travel(struct world *w) {
 
 static void errors_are_classes(struct world *w) {
     for (int err = ERR_OK + 1; err < ERR_COUNT; err++)
-        assert_int_equal(call_number(w, &type_fail, (uint64_t)err, US_NEVER, NULL), err == ERR_CANCELED ? ERR_AGAIN : err);
+        assert_int_equal(call_number(w, &type_fail, (uint64_t)err, US_NEVER, NULL),
+                         err == ERR_CANCELED ? ERR_AGAIN : err);
     assert_true(channel_is_open(w->a));
 }
 

@@ -28,7 +28,7 @@ struct loop;
 struct co;
 struct co_group;
 
-#define CO_STACK_SIZE (256 * 1024) /* virtual; guard page below */
+#define CO_STACK_SIZE (256 * 1024)         /* virtual; guard page below */
 #define LOOP_SLOW_TURN_US (20 * US_PER_MS) /* the watchdog logs longer turns (DESIGN section 3) */
 
 /* A loop with epoll on the machine's clock. log may be NULL. NULL when descriptors or memory are out. */
@@ -38,7 +38,7 @@ struct loop *loop_new_virtual(struct virtual_clock *clock, struct random *random
 /* All coroutines must have ended; timers, watches, groups and streams go before it. */
 void loop_free(struct loop *loop);
 struct clock *loop_clock(struct loop *loop);
-int64_t loop_now_us(struct loop *loop);  /* monotonic, read once a turn */
+int64_t loop_now_us(struct loop *loop); /* monotonic, read once a turn */
 int64_t loop_wall_us(struct loop *loop);
 /* Runs until loop_stop(), or (virtual) until nothing can ever run again. */
 void loop_run(struct loop *loop);
@@ -77,7 +77,7 @@ void co_cancel(struct co *co);
 bool co_is_canceled(const struct co *co);
 enum err co_sleep(int64_t for_us) MUST_CHECK;
 /* Lets others run. */
-enum err co_yield(void) MUST_CHECK;
+enum err co_yield (void) MUST_CHECK;
 /* Yields only if this turn has used its work budget (2 ms): call it in every long loop. Free when on the main stack. */
 enum err co_breathe(void) MUST_CHECK;
 /* What the running coroutine is about (a command's name; a constant), for the watchdog's line. */

@@ -26,9 +26,18 @@
 #define GRANT_LIFE_US (30 * US_PER_S) /* an unclaimed grant dies */
 
 /* What a listener speaks, what a grant is for. */
-enum protocol { PROTOCOL_SMTP, PROTOCOL_SUBMISSION, PROTOCOL_IMAP, PROTOCOL_MANAGESIEVE, PROTOCOL_HTTP, PROTOCOL_LMTP, PROTOCOL_COUNT };
+enum protocol {
+    PROTOCOL_SMTP,
+    PROTOCOL_SUBMISSION,
+    PROTOCOL_IMAP,
+    PROTOCOL_MANAGESIEVE,
+    PROTOCOL_HTTP,
+    PROTOCOL_LMTP,
+    PROTOCOL_COUNT
+};
 const char *protocol_name(enum protocol protocol);
 
+/* clang-format off */
 /* ---- supervisor and every role ---- */
 
 /* The immutable snapshot of the configuration that a role gets at its start: the whole of what it may know. */
@@ -223,9 +232,11 @@ RECORD_DECLARE(cleanup_result);
     X(61, dns_lookup_edge, ROLE_EDGE, ROLE_RESOLVER, dns_question, dns_answer, 0, 0)                 \
     X(70, cleanup_directory, ROLE_POSTMASTER, ROLE_DIRECTORY, nothing, cleanup_result, 0, 0)         \
     X(71, cleanup_queue, ROLE_POSTMASTER, ROLE_QUEUE, nothing, cleanup_result, 0, 0)
+/* clang-format on */
 
 /* message_NAME: the types for channel_call, channel_send and handler tables. */
-#define MESSAGE_EXTERN(code, name, from, to, request, reply, handles, reply_handles) extern const struct message_type message_##name;
+#define MESSAGE_EXTERN(code, name, from, to, request, reply, handles, reply_handles) \
+    extern const struct message_type message_##name;
 ROLE_MESSAGES(MESSAGE_EXTERN)
 #undef MESSAGE_EXTERN
 

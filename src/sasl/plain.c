@@ -9,7 +9,8 @@ enum err sasl_plain_parse(struct view message, struct sasl_plain *out) {
     /* RFC4616-2: message = [authzid] UTF8NUL authcid UTF8NUL passwd; neither authcid nor passwd is empty */
     if (!view_split(message, 0, &plain.authzid, &rest) || !view_split(rest, 0, &plain.authcid, &plain.password))
         return ERR_SYNTAX;
-    if (plain.authcid.n == 0 || plain.password.n == 0 || view_find_byte(plain.password, 0) >= 0 || !utf8_is_valid(message))
+    if (plain.authcid.n == 0 || plain.password.n == 0 || view_find_byte(plain.password, 0) >= 0 ||
+        !utf8_is_valid(message))
         return ERR_SYNTAX;
     *out = plain;
     return ERR_OK;

@@ -50,12 +50,14 @@ static enum err keys_of(enum scram_hash hash, struct view salted, uint8_t *clien
     return hmac_of(hash, salted, VIEW("Server Key"), keys->server_key);
 }
 
-enum err scram_make_keys(enum scram_hash hash, struct view password, struct view salt, uint32_t iterations, struct scram_keys *out) {
+enum err scram_make_keys(enum scram_hash hash, struct view password, struct view salt, uint32_t iterations,
+                         struct scram_keys *out) {
     if (!hash_md(hash) || password.n > SCRAM_PASSWORD_MAX || iterations == 0 || iterations > SCRAM_ITERATIONS_MAX)
         return ERR_LIMIT;
     uint8_t salted[SCRAM_KEY_MAX], client_key[SCRAM_KEY_MAX];
     size_t n = scram_key_size(hash);
-    if (PKCS5_PBKDF2_HMAC((const char *)password.p, (int)password.n, salt.p, (int)salt.n, (int)iterations, hash_md(hash), (int)n, salted) != 1)
+    if (PKCS5_PBKDF2_HMAC((const char *)password.p, (int)password.n, salt.p, (int)salt.n, (int)iterations,
+                          hash_md(hash), (int)n, salted) != 1)
         return ERR_NO_MEMORY;
     enum err err = keys_of(hash, view_of(salted, n), client_key, out);
     wipe(salted, sizeof(salted));
@@ -67,13 +69,15 @@ enum err scram_make_keys(enum scram_hash hash, struct view password, struct view
 
 static bool mac_once(EVP_MAC_CTX *keyed, struct view a, struct view b, uint8_t *out, size_t room) {
     size_t n = 0;
-    return EVP_MAC_init(keyed, NULL, 0, NULL) == 1 && EVP_MAC_update(keyed, a.p, a.n) == 1 && (b.n == 0 || EVP_MAC_update(keyed, b.p, b.n) == 1) &&
-           EVP_MAC_final(keyed, out, &n, room) == 1;
+    return EVP_MAC_init(keyed, NULL, 0, NULL) == 1 && EVP_MAC_update(keyed, a.p, a.n) == 1 &&
+           (b.n == 0 || EVP_MAC_update(keyed, b.p, b.n) == 1) && EVP_MAC_final(keyed, out, &n, room) == 1;
 }
 
-enum err scram_derivation_init(struct scram_derivation *d, enum scram_hash hash, struct view password, struct view salt, uint32_t iterations) {
+enum err scram_derivation_init(struct scram_derivation *d, enum scram_hash hash, struct view password, struct view salt,
+                               uint32_t iterations) {
     *d = (struct scram_derivation){.hash = hash, .left = iterations};
-    if (!hash_md(hash) || password.n > SCRAM_PASSWORD_MAX || salt.n > 1024 || iterations == 0 || iterations > SCRAM_ITERATIONS_MAX)
+    if (!hash_md(hash) || password.n > SCRAM_PASSWORD_MAX || salt.n > 1024 || iterations == 0 ||
+        iterations > SCRAM_ITERATIONS_MAX)
         return ERR_LIMIT;
     static const uint8_t empty[1], first_block[4] = {0, 0, 0, 1};
     EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
@@ -145,7 +149,8 @@ void scram_put_client_final_bare(struct buf *buf, struct view gs2_header_and_bin
 
 /* ---- proofs ---- */
 
-enum err scram_client_proof(enum scram_hash hash, struct view salted_password, struct view auth_message, uint8_t *proof, uint8_t *server_signature) {
+enum err scram_client_proof(enum scram_hash hash, struct view salted_password, struct view auth_message, uint8_t *proof,
+                            uint8_t *server_signature) {
     uint8_t client_key[SCRAM_KEY_MAX], signature[SCRAM_KEY_MAX];
     struct scram_keys keys;
     size_t n = scram_key_size(hash);
@@ -161,7 +166,8 @@ enum err scram_client_proof(enum scram_hash hash, struct view salted_password, s
     return err;
 }
 
-enum err scram_check_proof(enum scram_hash hash, const struct scram_keys *keys, struct view auth_message, struct view proof, uint8_t *server_signature) {
+enum err scram_check_proof(enum scram_hash hash, const struct scram_keys *keys, struct view auth_message,
+                           struct view proof, uint8_t *server_signature) {
     size_t n = scram_key_size(hash);
     if (n == 0 || proof.n != n)
         return ERR_DENIED;

@@ -14,11 +14,12 @@ struct example {
 };
 static const struct example examples[] = {
     /* RFC5802-5 */
-    {SCRAM_SHA1, "user", "pencil", "fyko+d2lbbFgONRv9qkxdawL", "fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j", "QSXCR+Q6sek8bf92",
-     "v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=", "rmF9pqV8S7suAoZWja4dJRkFsKQ=", 4096},
+    {SCRAM_SHA1, "user", "pencil", "fyko+d2lbbFgONRv9qkxdawL", "fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j",
+     "QSXCR+Q6sek8bf92", "v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=", "rmF9pqV8S7suAoZWja4dJRkFsKQ=", 4096},
     /* RFC7677-3 */
-    {SCRAM_SHA256, "user", "pencil", "rOprNGfwEbeRWgbNEkqO", "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0", "W22ZaJ0SNY7soEsUEjb6gQ==",
-     "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", 4096},
+    {SCRAM_SHA256, "user", "pencil", "rOprNGfwEbeRWgbNEkqO", "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0",
+     "W22ZaJ0SNY7soEsUEjb6gQ==", "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+     "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", 4096},
 };
 
 static void decode(const char *text, struct buf *out) {
@@ -43,26 +44,32 @@ static void test_examples(void **state) {
         size_t n = scram_key_size(e->hash);
         for (uint32_t slice = 1; slice < 6000; slice = slice * 7 + 1) {
             struct scram_derivation d;
-            assert_int_equal(scram_derivation_init(&d, e->hash, view_cstr(e->password), buf_view(&salt), e->iterations), ERR_OK);
+            assert_int_equal(scram_derivation_init(&d, e->hash, view_cstr(e->password), buf_view(&salt), e->iterations),
+                             ERR_OK);
             while (!scram_derivation_step(&d, slice))
                 ;
             uint8_t got[SCRAM_KEY_MAX], server[SCRAM_KEY_MAX];
-            assert_int_equal(scram_client_proof(e->hash, view_of(d.result, n), buf_view(&message), got, server), ERR_OK);
+            assert_int_equal(scram_client_proof(e->hash, view_of(d.result, n), buf_view(&message), got, server),
+                             ERR_OK);
             assert_memory_equal(got, proof.p, n);
             assert_memory_equal(server, signature.p, n);
             scram_derivation_fini(&d);
         }
         struct scram_keys keys;
         uint8_t server[SCRAM_KEY_MAX];
-        assert_int_equal(scram_make_keys(e->hash, view_cstr(e->password), buf_view(&salt), e->iterations, &keys), ERR_OK);
+        assert_int_equal(scram_make_keys(e->hash, view_cstr(e->password), buf_view(&salt), e->iterations, &keys),
+                         ERR_OK);
         assert_int_equal(scram_check_proof(e->hash, &keys, buf_view(&message), buf_view(&proof), server), ERR_OK);
         assert_memory_equal(server, signature.p, n);
         for (size_t bit = 0; bit < proof.n * 8; bit++) {
             proof.p[bit / 8] ^= (uint8_t)(1 << bit % 8);
-            assert_int_equal(scram_check_proof(e->hash, &keys, buf_view(&message), buf_view(&proof), server), ERR_DENIED);
+            assert_int_equal(scram_check_proof(e->hash, &keys, buf_view(&message), buf_view(&proof), server),
+                             ERR_DENIED);
             proof.p[bit / 8] ^= (uint8_t)(1 << bit % 8);
         }
-        assert_int_equal(scram_check_proof(e->hash, &keys, buf_view(&message), view_sub(buf_view(&proof), 0, n - 1), server), ERR_DENIED);
+        assert_int_equal(
+            scram_check_proof(e->hash, &keys, buf_view(&message), view_sub(buf_view(&proof), 0, n - 1), server),
+            ERR_DENIED);
         buf_fini(&salt);
         buf_fini(&proof);
         buf_fini(&signature);
@@ -86,7 +93,8 @@ static void test_plain(void **state) {
         enum err err;
         struct view authzid, authcid, password;
     } cases[] = {
-        {VIEW_INIT("\0tim\0tanstaaftanstaaf"), ERR_OK, VIEW_INIT(""), VIEW_INIT("tim"), VIEW_INIT("tanstaaftanstaaf")}, /* RFC4616-4 */
+        {VIEW_INIT("\0tim\0tanstaaftanstaaf"), ERR_OK, VIEW_INIT(""), VIEW_INIT("tim"),
+         VIEW_INIT("tanstaaftanstaaf")}, /* RFC4616-4 */
         {VIEW_INIT("Ursel\0Kurt\0xipj3plmq"), ERR_OK, VIEW_INIT("Ursel"), VIEW_INIT("Kurt"), VIEW_INIT("xipj3plmq")},
         {VIEW_INIT("\0user\0"), ERR_SYNTAX, {0}, {0}, {0}},
         {VIEW_INIT("\0\0pass"), ERR_SYNTAX, {0}, {0}, {0}},
@@ -122,14 +130,15 @@ static void test_limits(void **state) {
     (void)state;
     struct scram_derivation d;
     struct scram_keys keys;
-    assert_int_equal(scram_derivation_init(&d, SCRAM_SHA256, VIEW("x"), VIEW("s"), SCRAM_ITERATIONS_MAX + 1), ERR_LIMIT);
+    assert_int_equal(scram_derivation_init(&d, SCRAM_SHA256, VIEW("x"), VIEW("s"), SCRAM_ITERATIONS_MAX + 1),
+                     ERR_LIMIT);
     assert_int_equal(scram_derivation_init(&d, SCRAM_SHA256, VIEW("x"), VIEW("s"), 0), ERR_LIMIT);
     assert_int_equal(scram_make_keys((enum scram_hash)9, VIEW("x"), VIEW("s"), 1, &keys), ERR_LIMIT);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_examples), cmocka_unit_test(test_names_are_escaped),     cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_examples), cmocka_unit_test(test_names_are_escaped),      cmocka_unit_test(test_plain),
         cmocka_unit_test(test_limits),   cmocka_unit_test(test_passwords_are_prepared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

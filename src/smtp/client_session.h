@@ -28,7 +28,7 @@ struct client {
     size_t accepted_n;             /* by RCPT */
     struct extensions offers;
     bool in_transaction; /* MAIL is next, or was said */
-    bool is_over; /* the server said 421, or the stream is of no use */
+    bool is_over;        /* the server said 421, or the stream is of no use */
     bool has_eightbit;
     uint64_t size; /* of the text that will be sent, without dots */
     bool *sent_dot;

@@ -25,16 +25,17 @@
 #include "loop/channel.h"
 
 /* ---- limits ---- */
-#define ACCOUNT_NAME_MAX 1000      /* octets of a mailbox name in UTF-8, hierarchy included */
-#define ACCOUNT_DEPTH_MAX 32       /* levels of hierarchy */
+#define ACCOUNT_NAME_MAX 1000 /* octets of a mailbox name in UTF-8, hierarchy included */
+#define ACCOUNT_DEPTH_MAX 32  /* levels of hierarchy */
 #define ACCOUNT_MAILBOXES_MAX 10000
-#define ACCOUNT_KEYWORDS_MAX 100   /* a message */
-#define ACCOUNT_KEYWORD_MAX 128    /* octets */
-#define ACCOUNT_BATCH_MAX 500      /* messages in one result */
-#define ACCOUNT_RANGES_MAX 2000    /* ranges in one request; protocols split longer sets */
-#define ACCOUNT_INLINE_MAX 65536   /* octets of a body inside a request; larger bodies are files */
-#define ACCOUNT_READ_MAX 65536     /* octets of one blob_read */
-#define ACCOUNT_DERIVED_MAX 65536  /* octets of a stored envelope or structure; longer ones are computed again by readers */
+#define ACCOUNT_KEYWORDS_MAX 100 /* a message */
+#define ACCOUNT_KEYWORD_MAX 128  /* octets */
+#define ACCOUNT_BATCH_MAX 500    /* messages in one result */
+#define ACCOUNT_RANGES_MAX 2000  /* ranges in one request; protocols split longer sets */
+#define ACCOUNT_INLINE_MAX 65536 /* octets of a body inside a request; larger bodies are files */
+#define ACCOUNT_READ_MAX 65536   /* octets of one blob_read */
+#define ACCOUNT_DERIVED_MAX \
+    65536 /* octets of a stored envelope or structure; longer ones are computed again by readers */
 
 #define ACCOUNT_SEPARATOR '/' /* between hierarchy levels; never inside a level */
 
@@ -55,6 +56,7 @@ enum special_use { USE_NONE, USE_ARCHIVE, USE_DRAFTS, USE_JUNK, USE_SENT, USE_TR
 #define RIGHT_ADMIN 4u   /* mailboxes */
 #define RIGHT_DELIVER 8u /* deliver_check and deliver_commit alone; cannot read */
 
+/* clang-format off */
 /* ---- values ---- */
 #define R_uid_range(F, S) F(S, U32, first) F(S, U32, last) /* inclusive, first <= last */
 RECORD_DECLARE(uid_range);
@@ -253,6 +255,7 @@ RECORD_DECLARE(maintain_result);
     X(18, deliver_check, deliver_check_args, deliver_check_result, RIGHT_DELIVER, 0)                    \
     X(19, deliver_commit, deliver_commit_args, deliver_commit_result, RIGHT_DELIVER, 1)                 \
     X(20, maintain, maintain_args, maintain_result, RIGHT_ADMIN, 0)
+/* clang-format on */
 
 enum account_op {
 #define ACCOUNT_OP_ENUM(code, name, args, result, rights, files) ACCOUNT_OP_##name = (code),
@@ -288,17 +291,18 @@ struct account {
 };
 
 /* Any operation; file (borrowed) only where the table says so, else NULL. */
-enum err account_call(struct account *account, enum account_op op, const void *args, struct file *file, struct arena *arena,
-                      void *result) MUST_CHECK;
+enum err account_call(struct account *account, enum account_op op, const void *args, struct file *file,
+                      struct arena *arena, void *result) MUST_CHECK;
 void account_watch(struct account *account, struct account_watcher *watcher);
 void account_unwatch(struct account *account, struct account_watcher *watcher);
 void account_free(struct account *account);
 
 /* account_mailbox_list(account, &args, arena, &result), account_message_append(account, &args, file, arena, &result), ... */
-#define ACCOUNT_OP_CALL(code, name, args_tag, result_tag, rights, files)                                              \
-    static inline MUST_CHECK enum err account_do_##name(struct account *account, const struct args_tag *args,          \
-                                                        struct file *file, struct arena *arena, struct result_tag *result) { \
-        return account_call(account, ACCOUNT_OP_##name, args, file, arena, result);                                    \
+#define ACCOUNT_OP_CALL(code, name, args_tag, result_tag, rights, files)                                      \
+    static inline MUST_CHECK enum err account_do_##name(struct account *account, const struct args_tag *args, \
+                                                        struct file *file, struct arena *arena,               \
+                                                        struct result_tag *result) {                          \
+        return account_call(account, ACCOUNT_OP_##name, args, file, arena, result);                           \
     }
 ACCOUNT_OPS(ACCOUNT_OP_CALL)
 #undef ACCOUNT_OP_CALL

@@ -15,7 +15,8 @@ RECORD_DECLARE(account_changed);
 
 /* The client's side: an account whose calls go over `channel`, which must not be started; it is started here. The account owns the
  * channel. Calls are made on coroutines only and time out after timeout_us. */
-enum err account_new_channel(struct channel *channel, const char *name, int64_t timeout_us, struct account **out) MUST_CHECK;
+enum err account_new_channel(struct channel *channel, const char *name, int64_t timeout_us,
+                             struct account **out) MUST_CHECK;
 /* The serving side: appends to handlers[] (room for ACCOUNT_HANDLERS entries) what serves `account` with these rights: an operation that
  * needs more is answered ERR_DENIED. ctx of the channel must be a struct account_server (first member). */
 #define ACCOUNT_UNSENT_MAX 64

@@ -25,10 +25,11 @@ struct tls_signer {
     enum err (*sign)(struct tls_signer *signer, uint64_t key, uint16_t scheme, struct view tbs, struct buf *out);
 };
 
-struct tls_server; /* certificates by name, ticket keys, limits; shared by connections, reference counted */
-#define TLS_CHAIN_MAX 16384     /* octets of PEM a chain */
+struct tls_server;          /* certificates by name, ticket keys, limits; shared by connections, reference counted */
+#define TLS_CHAIN_MAX 16384 /* octets of PEM a chain */
 #define TLS_HANDSHAKE_US (60 * US_PER_S)
-enum err tls_server_new(struct tls_library *library, struct tls_signer *signer, struct random *random, struct tls_server **out) MUST_CHECK;
+enum err tls_server_new(struct tls_library *library, struct tls_signer *signer, struct random *random,
+                        struct tls_server **out) MUST_CHECK;
 struct tls_server *tls_server_ref(struct tls_server *server);
 void tls_server_unref(struct tls_server *server);
 /* PEM, leaf first. names: from the leaf's SAN. The first chain added is the default. ERR_SYNTAX. */
@@ -45,15 +46,16 @@ void tls_server_rotate_tickets(struct tls_server *server);
 void tls_server_set_ticket_key(struct tls_server *server, const uint8_t key[TLS_TICKET_KEY_SIZE]);
 
 struct tls_facts {
-    uint16_t version;      /* 0x0304 */
+    uint16_t version; /* 0x0304 */
     char cipher[64];
     char server_name[256]; /* SNI */
     char alpn[32];
-    bool resumed;          /* by a ticket (RFC8446-2.2) */
+    bool resumed; /* by a ticket (RFC8446-2.2) */
 };
 /* Handshakes over `inner` (with octets already read in `early`, which must be empty after STARTTLS) on the current coroutine. Takes inner
  * over only on ERR_OK. ERR_SYNTAX protocol error, ERR_TIMEOUT, ERR_CLOSED. */
-enum err tls_accept(struct tls_server *server, struct stream *inner, int64_t deadline_us, struct stream **out, struct tls_facts *facts) MUST_CHECK;
+enum err tls_accept(struct tls_server *server, struct stream *inner, int64_t deadline_us, struct stream **out,
+                    struct tls_facts *facts) MUST_CHECK;
 
 /* After a read that said ERR_CLOSED: the peer's octets ended without its close_notify (RFC8446-6.1), so the end may be an attacker's. */
 bool tls_stream_is_truncated(const struct stream *stream);
@@ -76,7 +78,8 @@ bool tls_key_is_of(const struct tls_key *key, struct view chain_pem);
 void tls_key_free(struct tls_key *key);
 enum err tls_key_sign(struct tls_key *key, uint16_t scheme, struct view tbs, struct buf *out) MUST_CHECK;
 /* A new P-256 key and a self-signed certificate for these names (and 127.0.0.1, ::1 when localhost is one), both PEM. */
-enum err tls_make_self_signed(const struct view *names, size_t n, int64_t now_us, struct buf *key_pem, struct buf *certificate_pem) MUST_CHECK;
+enum err tls_make_self_signed(const struct view *names, size_t n, int64_t now_us, struct buf *key_pem,
+                              struct buf *certificate_pem) MUST_CHECK;
 /* DKIM key pairs, PKCS#8 DER; algorithm "ed25519" or "rsa" (2048: takes up to a second; on a coroutine it yields between candidates, the
  * other listed place where a library's callback suspends). */
 enum err tls_make_key(struct view algorithm, struct buf *der) MUST_CHECK;

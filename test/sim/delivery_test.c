@@ -15,7 +15,10 @@
 static const char *const ACCOUNTS[] = {"user@localhost", "anna@localhost", "bert@example.org"};
 
 static void put_message(struct buf *out, const char *id, size_t octets) {
-    buf_printf(out, "From: Sender <sender@example.net>\r\nTo: user@localhost\r\nSubject: %s\r\nMessage-ID: <%s@example.net>\r\n\r\n", id, id);
+    buf_printf(out,
+               "From: Sender <sender@example.net>\r\nTo: user@localhost\r\nSubject: %s\r\nMessage-ID: "
+               "<%s@example.net>\r\n\r\n",
+               id, id);
     while (out->n < octets)
         buf_put_str(out, "A line of text that makes the message as long as it has to be.\r\n");
     buf_printf(out, "end of %s", id);
@@ -151,7 +154,8 @@ static void story_storm(struct sim *sim, void *arg) {
         storm->running++;
     }
     while (storm->running) {
-        (void)!waitq_wait(&storm->done, loop_now_us(sim->loop) + (int64_t)random_below(&sim->random.random, 1500) * US_PER_MS);
+        (void)!waitq_wait(&storm->done,
+                          loop_now_us(sim->loop) + (int64_t)random_below(&sim->random.random, 1500) * US_PER_MS);
         if (storm->running && sim->kills < storm->kills)
             sim_kill_any(sim);
     }
@@ -168,8 +172,8 @@ static void judge_storm(const struct storm *storm, struct disk *disk, uint64_t s
                 uint64_t account = (c + i + j) % 3 + 1;
                 int count = sim_count_messages(disk, account, view_of(text, (size_t)n));
                 if (count < 0 || count > 1 || (storm->accepted[c][i] && count != 1))
-                    fail_msg("seed %llu: message %u of client %u is %d times in account %llu, accepted %d", (unsigned long long)seed, i, c, count,
-                             (unsigned long long)account, storm->accepted[c][i]);
+                    fail_msg("seed %llu: message %u of client %u is %d times in account %llu, accepted %d",
+                             (unsigned long long)seed, i, c, count, (unsigned long long)account, storm->accepted[c][i]);
             }
         }
 }
@@ -236,7 +240,9 @@ static void story_cut(struct sim *sim, void *arg) {
                 buf_clear(&message);
                 put_message(&message, id, i % 3 == 2 ? 300000 : 2000);
                 unsigned code = 0;
-                if (sim_smtp_send(&client, "sender@example.net", &ACCOUNTS[0], 1, buf_view(&message), &code) != ERR_OK || code != 250)
+                if (sim_smtp_send(&client, "sender@example.net", &ACCOUNTS[0], 1, buf_view(&message), &code) !=
+                        ERR_OK ||
+                    code != 250)
                     break;
                 for (int way = 0; way < 2; way++) { /* everything unsynced is lost; some of it is */
                     struct disk *image = disk_sim_power_cut(sim->disk, way ? &coin.random : NULL);
@@ -292,10 +298,8 @@ int main(int argc, char **argv) {
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_message),
-        cmocka_unit_test(test_storm_without_kills),
-        cmocka_unit_test(test_storm_with_kills),
-        cmocka_unit_test(test_power_cut_at_every_250),
+        cmocka_unit_test(test_one_message),          cmocka_unit_test(test_storm_without_kills),
+        cmocka_unit_test(test_storm_with_kills),     cmocka_unit_test(test_power_cut_at_every_250),
         cmocka_unit_test(test_every_sync_is_needed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

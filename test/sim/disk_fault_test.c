@@ -82,11 +82,13 @@ static void judge(const struct story *story, struct disk *disk) {
             int count = sim_count_messages(disk, account, view_of(text, (size_t)n));
             if (!is_sane || count < 0 || count > 1 || (code == 250 && count != 1))
                 fail_msg("operation %llu fails with %s: message %u is %d times in account %llu, the reply was %u",
-                         (unsigned long long)story->fail_at, err_name(story->fail_with), i, count, (unsigned long long)account, code);
+                         (unsigned long long)story->fail_at, err_name(story->fail_with), i, count,
+                         (unsigned long long)account, code);
         }
     }
     if (!story->well_after)
-        fail_msg("operation %llu fails with %s: nothing works afterwards", (unsigned long long)story->fail_at, err_name(story->fail_with));
+        fail_msg("operation %llu fails with %s: nothing works afterwards", (unsigned long long)story->fail_at,
+                 err_name(story->fail_with));
 }
 
 static void run_failing(struct story *story) {
@@ -137,7 +139,8 @@ static void play_full(struct sim *sim, void *arg) {
         story->codes[i] = send_one(sim, id, i % 2 ? 300000 : 1000);
     }
     assert_int_equal(sim_imap(&imap, "CREATE Full", NULL, &story->imap_ok[0]), ERR_OK);
-    assert_int_equal(sim_imap(&imap, "FETCH 1 (FLAGS BODY.PEEK[])", NULL, &story->imap_ok[1]), ERR_OK); /* reading goes on */
+    assert_int_equal(sim_imap(&imap, "FETCH 1 (FLAGS BODY.PEEK[])", NULL, &story->imap_ok[1]),
+                     ERR_OK); /* reading goes on */
     disk_sim_full(sim->disk, false);
     story->well_after = works(sim);
     assert_int_equal(sim_imap(&imap, "CREATE Space", NULL, &story->imap_ok[2]), ERR_OK);

@@ -37,7 +37,9 @@ static enum err hostile_start(struct role_env *env, struct buf *why) {
 
 static void hostile_offer(struct role_env *env, const struct channel_offer *offer, struct channel *channel) {
     struct hostile *h = env->state;
-    struct role_peer *peer = offer->peer == ROLE_DIRECTORY ? &h->directory : offer->peer == ROLE_QUEUE ? &h->queue : NULL;
+    struct role_peer *peer = offer->peer == ROLE_DIRECTORY ? &h->directory
+                             : offer->peer == ROLE_QUEUE   ? &h->queue
+                                                           : NULL;
     if (!peer || channel_start(channel, "hostile", NULL, 0, h, env->group) != ERR_OK) {
         channel_free(channel);
         return;
@@ -64,13 +66,14 @@ static const struct role_def hostile_edge = {
 
 /* ---- helpers ---- */
 
-static enum err ask(struct channel *channel, const struct message_type *type, const void *request, struct arena *arena, void *reply,
-                    struct handle handles[CHANNEL_HANDLES_MAX], struct loop *loop) {
+static enum err ask(struct channel *channel, const struct message_type *type, const void *request, struct arena *arena,
+                    void *reply, struct handle handles[CHANNEL_HANDLES_MAX], struct loop *loop) {
     return channel_call(channel, type, request, NULL, 0, loop_now_us(loop) + ROLE_CALL_US, arena, reply, handles);
 }
 
-static enum err login(struct sim *sim, struct channel *directory, enum protocol protocol, const char *user, const char *password, struct arena *arena,
-                      struct auth_challenge *challenge, struct auth_result *result) {
+static enum err login(struct sim *sim, struct channel *directory, enum protocol protocol, const char *user,
+                      const char *password, struct arena *arena, struct auth_challenge *challenge,
+                      struct auth_result *result) {
     struct auth_start start = {.user = view_cstr(user),
                                .client_nonce = VIEW("hostilenonce"),
                                .hash = SCRAM_SHA256,
@@ -116,7 +119,8 @@ static struct hostile *hostile_of(struct sim *sim) {
 #define MEMBER "member@elsewhere.example"
 #define VICTIM "victim@example.com"
 
-static const struct queue_target LOCAL = {.kind = RECIPIENT_LOCAL, .account = 2, .address = VIEW_INIT("anna@localhost")};
+static const struct queue_target LOCAL = {
+    .kind = RECIPIENT_LOCAL, .account = 2, .address = VIEW_INIT("anna@localhost")};
 static const struct queue_target TO_VICTIM = {.kind = RECIPIENT_REMOTE, .address = VIEW_INIT(VICTIM)};
 static const struct queue_target TO_MEMBER = {.kind = RECIPIENT_REMOTE, .address = VIEW_INIT(MEMBER)};
 
@@ -126,14 +130,16 @@ struct counter {
     unsigned attempts;
 };
 
-static bool count_packet(struct channel_tap *tap, const char *channel, uint16_t code, bool is_reply, int64_t *delay_us) {
+static bool count_packet(struct channel_tap *tap, const char *channel, uint16_t code, bool is_reply,
+                         int64_t *delay_us) {
     (void)channel;
     (void)delay_us;
     ((struct counter *)tap)->attempts += code == message_attempt.code && !is_reply;
     return true;
 }
 
-static enum err submit(struct sim *sim, struct hostile *h, uint64_t session, const char *sender, const struct queue_target *targets, uint32_t n) {
+static enum err submit(struct sim *sim, struct hostile *h, uint64_t session, const char *sender,
+                       const struct queue_target *targets, uint32_t n) {
     uint8_t id[MESSAGE_ID_SIZE];
     random_fill(&sim->random.random, id, sizeof(id));
     struct queue_target copy[4];
@@ -145,8 +151,8 @@ static enum err submit(struct sim *sim, struct hostile *h, uint64_t session, con
                                    .targets = copy,
                                    .targets_n = n};
     struct queue_submit_result result;
-    return channel_call(h->queue.channel, &message_queue_submit, &request, NULL, 0, loop_now_us(sim->loop) + ROLE_MAILBOX_CALL_US, NULL, &result,
-                        NULL);
+    return channel_call(h->queue.channel, &message_queue_submit, &request, NULL, 0,
+                        loop_now_us(sim->loop) + ROLE_MAILBOX_CALL_US, NULL, &result, NULL);
 }
 
 static void add_alias(struct sim *sim) {
@@ -156,11 +162,12 @@ static void add_alias(struct sim *sim) {
     int64_t deadline_us = loop_now_us(sim->loop) + ROLE_CALL_US;
     assert_int_equal(stream_new_pair(sim->loop, 10000, &ours, &theirs), ERR_OK);
     supervisor_control(sim->supervisor, theirs, 0, 1);
-    assert_int_equal(stream_write(ours,
-                                  VIEW("{\"id\":1,\"op\":\"alias.add\",\"address\":\"list@localhost\",\"targets\":[\"" MEMBER
-                                       "\",\"user@localhost\"]}\n"),
-                                  deadline_us),
-                     ERR_OK);
+    assert_int_equal(
+        stream_write(ours,
+                     VIEW("{\"id\":1,\"op\":\"alias.add\",\"address\":\"list@localhost\",\"targets\":[\"" MEMBER
+                          "\",\"user@localhost\"]}\n"),
+                     deadline_us),
+        ERR_OK);
     assert_int_equal(stream_read(ours, reply, sizeof(reply), deadline_us, &n), ERR_OK);
     assert_true(view_find(view_of(reply, n), VIEW("\"ok\":true")) >= 0);
     stream_free(ours);
@@ -173,10 +180,12 @@ static void honest_submission(struct sim *sim, struct sim_client *client) {
     assert_int_equal(sim_smtp(client, NULL, &code), ERR_OK);
     assert_int_equal(sim_smtp(client, "EHLO client.example.net", &code), ERR_OK);
     assert_int_equal(code, 250);
-    assert_int_equal(sim_smtp(client, "AUTH PLAIN AGFubmFAbG9jYWxob3N0AHZlcmVkdXM=", &code), ERR_OK); /* anna@localhost, SIM_PASSWORD */
+    assert_int_equal(sim_smtp(client, "AUTH PLAIN AGFubmFAbG9jYWxob3N0AHZlcmVkdXM=", &code),
+                     ERR_OK); /* anna@localhost, SIM_PASSWORD */
     assert_int_equal(code, 235);
     static const char *const to[] = {VICTIM};
-    assert_int_equal(sim_smtp_send(client, "anna@localhost", to, 1, VIEW("Subject: honest\r\n\r\nhonest\r\n"), &code), ERR_OK);
+    assert_int_equal(sim_smtp_send(client, "anna@localhost", to, 1, VIEW("Subject: honest\r\n\r\nhonest\r\n"), &code),
+                     ERR_OK);
     assert_int_equal(code, 250);
 }
 
@@ -200,10 +209,12 @@ static void relay_story(struct sim *sim, void *arg) {
     loop_set_channel_tap(sim->loop, &out.tap);
 
     /* Without a login: no way out, neither alone nor hidden among others, whatever the kind calls itself. */
-    const struct queue_target mixed[] = {LOCAL, TO_MEMBER, TO_VICTIM}, odd[] = {{.kind = 200, .address = VIEW_INIT(VICTIM)}},
+    const struct queue_target mixed[] = {LOCAL, TO_MEMBER, TO_VICTIM},
+                              odd[] = {{.kind = 200, .address = VIEW_INIT(VICTIM)}},
                               ours[] = {{.kind = RECIPIENT_REMOTE, .address = VIEW_INIT("user@localhost")}},
                               shape[] = {{.kind = RECIPIENT_REMOTE, .address = VIEW_INIT("no domain")}},
-                              other_case[] = {{.kind = RECIPIENT_REMOTE, .address = VIEW_INIT("Member@elsewhere.example")}};
+                              other_case[] = {
+                                  {.kind = RECIPIENT_REMOTE, .address = VIEW_INIT("Member@elsewhere.example")}};
     assert_int_equal(submit(sim, h, 0, "user@localhost", &TO_VICTIM, 1), ERR_DENIED);
     assert_int_equal(submit(sim, h, 0, "", &TO_VICTIM, 1), ERR_DENIED);
     assert_int_equal(submit(sim, h, 0, "user@localhost", mixed, 3), ERR_DENIED);
@@ -219,9 +230,13 @@ static void relay_story(struct sim *sim, void *arg) {
     assert_int_equal(out.attempts, 1);
 
     /* Its own login: as itself, not as another, and not after the end. */
-    assert_int_equal(login(sim, h->directory.channel, PROTOCOL_SUBMISSION, "user@localhost", "guess", arena, &own, &result), ERR_DENIED);
+    assert_int_equal(
+        login(sim, h->directory.channel, PROTOCOL_SUBMISSION, "user@localhost", "guess", arena, &own, &result),
+        ERR_DENIED);
     assert_int_equal(submit(sim, h, own.session, "user@localhost", &TO_VICTIM, 1), ERR_DENIED);
-    assert_int_equal(login(sim, h->directory.channel, PROTOCOL_SUBMISSION, "user@localhost", SIM_PASSWORD, arena, &own, &result), ERR_OK);
+    assert_int_equal(
+        login(sim, h->directory.channel, PROTOCOL_SUBMISSION, "user@localhost", SIM_PASSWORD, arena, &own, &result),
+        ERR_OK);
     assert_int_equal(submit(sim, h, own.session, "anna@localhost", &TO_VICTIM, 1), ERR_DENIED);
     assert_int_equal(submit(sim, h, own.session, "anybody@example.net", &TO_VICTIM, 1), ERR_DENIED);
     assert_int_equal(submit(sim, h, own.session, "anna@localhost", &TO_MEMBER, 1), ERR_DENIED);
@@ -242,7 +257,8 @@ static void relay_story(struct sim *sim, void *arg) {
     assert_int_equal(out.attempts, 3);
     /* The honest client's login is as good as before. */
     static const char *const again[] = {VICTIM, "list@localhost"};
-    assert_int_equal(sim_smtp_send(&honest, "anna@localhost", again, 2, VIEW("Subject: honest\r\n\r\nhonest\r\n"), &code), ERR_OK);
+    assert_int_equal(
+        sim_smtp_send(&honest, "anna@localhost", again, 2, VIEW("Subject: honest\r\n\r\nhonest\r\n"), &code), ERR_OK);
     assert_int_equal(code, 250);
     assert_int_equal(co_sleep(10 * US_PER_S), ERR_OK);
     assert_int_equal(out.attempts, 5);
@@ -282,7 +298,9 @@ static void no_relay_story(struct sim *sim, void *arg) {
     struct auth_challenge own;
     struct auth_result result;
     add_alias(sim);
-    assert_int_equal(login(sim, h->directory.channel, PROTOCOL_SUBMISSION, "user@localhost", SIM_PASSWORD, arena, &own, &result), ERR_OK);
+    assert_int_equal(
+        login(sim, h->directory.channel, PROTOCOL_SUBMISSION, "user@localhost", SIM_PASSWORD, arena, &own, &result),
+        ERR_OK);
     assert_int_equal(submit(sim, h, own.session, "user@localhost", &TO_VICTIM, 1), ERR_DENIED);
     assert_int_equal(submit(sim, h, 0, "user@localhost", &TO_MEMBER, 1), ERR_DENIED);
     assert_int_equal(submit(sim, h, 0, "user@localhost", &LOCAL, 1), ERR_OK);
@@ -293,7 +311,8 @@ static void no_relay_story(struct sim *sim, void *arg) {
 
 static void test_no_relay(void **state) {
     (void)state;
-    for (uint64_t seed = 1; seed <= 8; seed++) { /* the stop comes at some moment of the delivery's start: nothing of it is used after its end */
+    for (uint64_t seed = 1; seed <= 8;
+         seed++) { /* the stop comes at some moment of the delivery's start: nothing of it is used after its end */
         struct sim sim;
         bool finished = false;
         sim_init(&sim, seed, NULL, ACCOUNTS, 2);
@@ -320,8 +339,9 @@ static void commit_one(void *arg) {
     struct arena *arena = arena_new("commit", 65536);
     uint8_t id[MESSAGE_ID_SIZE] = {1};
     memcpy(id + 1, &c->number, sizeof(c->number));
-    struct deliver_commit_args args = {
-        .id = view_of(id, sizeof(id)), .recipient = VIEW("anna@localhost"), .body = VIEW("Subject: in between\r\n\r\n")};
+    struct deliver_commit_args args = {.id = view_of(id, sizeof(id)),
+                                       .recipient = VIEW("anna@localhost"),
+                                       .body = VIEW("Subject: in between\r\n\r\n")};
     struct deliver_commit_result result;
     (*c->begun)++;
     (void)!account_do_deliver_commit(c->door, &args, NULL, arena, &result);
@@ -389,7 +409,7 @@ static void slam_doors(struct sim *sim, struct hostile *h) {
         while (begun < DOOR_COMMITS)
             assert_int_equal(co_sleep(1), ERR_OK);
         for (uint64_t turns = random_below(&sim->random.random, 20); turns > 0; turns--)
-            assert_int_equal(co_yield(), ERR_OK);
+            assert_int_equal(co_yield (), ERR_OK);
         account_free(door); /* calls over it fail with "again" */
         while (running)
             assert_int_equal(co_sleep(1), ERR_OK);
@@ -433,12 +453,14 @@ static void story(struct sim *sim, void *arg) {
     assert_int_equal(sim_imap_login(sim, "anna@localhost", &honest), ERR_OK);
 
     /* A wrong proof is wrong; the session it was for is gone. */
-    assert_int_equal(login(sim, directory, PROTOCOL_IMAP, "anna@localhost", "guess", arena, &challenge, &result), ERR_DENIED);
+    assert_int_equal(login(sim, directory, PROTOCOL_IMAP, "anna@localhost", "guess", arena, &challenge, &result),
+                     ERR_DENIED);
     struct auth_proof again = {.session = challenge.session, .proof = VIEW("x")};
     assert_int_equal(ask(directory, &message_auth_proof, &again, arena, &result, NULL, sim->loop), ERR_DENIED);
 
     /* Its own user's right password gives a grant for that account, once. */
-    assert_int_equal(login(sim, directory, PROTOCOL_IMAP, "user@localhost", SIM_PASSWORD, arena, &challenge, &result), ERR_OK);
+    assert_int_equal(login(sim, directory, PROTOCOL_IMAP, "user@localhost", SIM_PASSWORD, arena, &challenge, &result),
+                     ERR_OK);
     assert_int_equal(result.account, 1);
     claim.grant = result.grant;
     assert_int_equal(ask(supervisor, &message_session_claim, &claim, arena, &nothing, handles, sim->loop), ERR_OK);
@@ -449,13 +471,16 @@ static void story(struct sim *sim, void *arg) {
     /* Sessions of others, by number: may not send, may not relay. */
     for (uint64_t other = challenge.session - 5; other < challenge.session + 5; other++) {
         struct sender_check check = {.session = other, .address = VIEW("anna@localhost")};
-        assert_int_equal(ask(directory, &message_sender_check, &check, arena, &nothing, NULL, sim->loop), ERR_NOT_FOUND);
+        assert_int_equal(ask(directory, &message_sender_check, &check, arena, &nothing, NULL, sim->loop),
+                         ERR_NOT_FOUND);
         struct recipient_lookup lookup = {.session = other, .address = VIEW("victim@example.com")};
         struct recipient_result route;
-        assert_int_equal(ask(directory, &message_recipient_lookup, &lookup, arena, &route, NULL, sim->loop), ERR_NOT_FOUND);
+        assert_int_equal(ask(directory, &message_recipient_lookup, &lookup, arena, &route, NULL, sim->loop),
+                         ERR_NOT_FOUND);
     }
     /* Logged in for submission: as itself, not as another. */
-    assert_int_equal(login(sim, directory, PROTOCOL_SUBMISSION, "user@localhost", SIM_PASSWORD, arena, &challenge, &result), ERR_OK);
+    assert_int_equal(
+        login(sim, directory, PROTOCOL_SUBMISSION, "user@localhost", SIM_PASSWORD, arena, &challenge, &result), ERR_OK);
     assert_int_equal(result.grant.n, 0);
     struct sender_check check = {.session = challenge.session, .address = VIEW("user@localhost")};
     assert_int_equal(ask(directory, &message_sender_check, &check, arena, &nothing, NULL, sim->loop), ERR_OK);
@@ -464,7 +489,8 @@ static void story(struct sim *sim, void *arg) {
 
     /* No mailbox for an account that nobody announced. */
     struct mailbox_request request = {.account = 4711};
-    assert_int_equal(ask(supervisor, &message_mailbox_request, &request, arena, &nothing, handles, sim->loop), ERR_NOT_FOUND);
+    assert_int_equal(ask(supervisor, &message_mailbox_request, &request, arena, &nothing, handles, sim->loop),
+                     ERR_NOT_FOUND);
 
     /* A door delivers and cannot read, list, change or open a session. */
     request.account = 2;
@@ -499,7 +525,8 @@ static void story(struct sim *sim, void *arg) {
     slam_doors(sim, h);
 
     /* What only others may say: a grant of its own making breaks its channel, not the supervisor. */
-    struct grant forged = {.id = VIEW("fedcba9876543210"), .account = 2, .edge = 1, .rights = ~0u, .expires_us = INT64_MAX};
+    struct grant forged = {
+        .id = VIEW("fedcba9876543210"), .account = 2, .edge = 1, .rights = ~0u, .expires_us = INT64_MAX};
     assert_int_not_equal(ask(supervisor, &message_grant, &forged, arena, &nothing, NULL, sim->loop), ERR_OK);
 
     /* Everybody else is well. */
@@ -525,6 +552,7 @@ static void test_hostile_edge(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_hostile_edge), cmocka_unit_test(test_hostile_relay), cmocka_unit_test(test_no_relay)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_hostile_edge), cmocka_unit_test(test_hostile_relay),
+                                       cmocka_unit_test(test_no_relay)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

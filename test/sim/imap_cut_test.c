@@ -124,7 +124,8 @@ struct cut {
     struct moment moments[ARRAY_LEN(COMMANDS)];
     size_t n;
     bool complete;
-    bool is_select[64]; /* syncs that only keep who has claimed \Recent: losing one shows a message as recent once more */
+    bool is_select
+        [64]; /* syncs that only keep who has claimed \Recent: losing one shows a message as recent once more */
 };
 
 static void story(struct sim *sim, void *arg) {
@@ -141,7 +142,8 @@ static void story(struct sim *sim, void *arg) {
             bool ok = false;
             uint64_t at = disk_sim_syncs(sim->disk);
             err = command(&client, COMMANDS[i], &ok);
-            for (uint64_t n = at - before + 1; i >= FIRST_JUDGED && n <= disk_sim_syncs(sim->disk) - before && n < ARRAY_LEN(cut->is_select); n++)
+            for (uint64_t n = at - before + 1;
+                 i >= FIRST_JUDGED && n <= disk_sim_syncs(sim->disk) - before && n < ARRAY_LEN(cut->is_select); n++)
                 cut->is_select[n] = view_starts(view_cstr(COMMANDS[i]), VIEW("SELECT"));
             if (sim->verbose)
                 fprintf(stderr, "sim: syncs %llu to %llu: %s\n", (unsigned long long)(at - before + 1),
@@ -184,8 +186,8 @@ static unsigned judge(struct cut *cut, bool say) {
         if (!view_eq(buf_view(&seen), buf_view(&moment->expected))) {
             different++;
             if (say)
-                fprintf(stderr, "after %s:\nbefore the cut:\n%.*s\nafter it:\n%.*s\n", moment->command, VIEW_FMT(buf_view(&moment->expected)),
-                        VIEW_FMT(buf_view(&seen)));
+                fprintf(stderr, "after %s:\nbefore the cut:\n%.*s\nafter it:\n%.*s\n", moment->command,
+                        VIEW_FMT(buf_view(&moment->expected)), VIEW_FMT(buf_view(&seen)));
         }
         buf_fini(&seen);
         buf_fini(&moment->expected);

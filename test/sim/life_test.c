@@ -46,7 +46,8 @@ static bool see_packet(struct channel_tap *tap, const char *channel, uint16_t co
     struct leaver *leaver = (struct leaver *)tap;
     (void)channel;
     (void)delay_us;
-    if (!is_reply && (code == ACCOUNT_MESSAGE_BASE + ACCOUNT_OP_deliver_check || code == ACCOUNT_MESSAGE_BASE + ACCOUNT_OP_deliver_commit)) {
+    if (!is_reply && (code == ACCOUNT_MESSAGE_BASE + ACCOUNT_OP_deliver_check ||
+                      code == ACCOUNT_MESSAGE_BASE + ACCOUNT_OP_deliver_commit)) {
         leaver->asked = true;
         waitq_wake_all(&leaver->changed);
     }
@@ -64,7 +65,7 @@ static void leave_again_and_again(void *arg) {
         leaver->asked = false;
         leaver->left = leaver->message;
         for (uint64_t turns = random_below(&sim->random.random, 12); turns > 0; turns--)
-            (void)!co_yield();
+            (void)!co_yield ();
         struct role_env *mailbox = sim_role_env(sim, ROLE_MAILBOX, 0);
         if (mailbox && mailbox->life && mailbox->state)
             role_leave(mailbox);
@@ -255,7 +256,9 @@ static void story_long_list(struct sim *sim, void *arg) {
         buf_put_str(&request, "]}\n");
         control(sim, buf_view(&request), "\"ok\":true");
     }
-    control(sim, VIEW("{\"id\":1,\"op\":\"alias.add\",\"address\":\"all@localhost\",\"targets\":[\"part0@localhost\",\"part1@localhost\"]}\n"),
+    control(sim,
+            VIEW("{\"id\":1,\"op\":\"alias.add\",\"address\":\"all@localhost\",\"targets\":[\"part0@localhost\","
+                 "\"part1@localhost\"]}\n"),
             "\"ok\":true");
     struct sim_client client;
     smtp_open(sim, SIM_SMTP_PORT, &client);
@@ -340,12 +343,9 @@ int main(int argc, char **argv) {
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_leaving_mailbox),
-        cmocka_unit_test(test_forgotten_login),
-        cmocka_unit_test(test_declared_size),
-        cmocka_unit_test(test_removed_account),
-        cmocka_unit_test(test_long_list),
-        cmocka_unit_test(test_goodbye),
+        cmocka_unit_test(test_leaving_mailbox), cmocka_unit_test(test_forgotten_login),
+        cmocka_unit_test(test_declared_size),   cmocka_unit_test(test_removed_account),
+        cmocka_unit_test(test_long_list),       cmocka_unit_test(test_goodbye),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,11 +100,13 @@ static void run(struct story *story) {
             int n = snprintf(text, sizeof(text), "Subject: packet-%u-\r", i);
             int count = sim_count_messages(disk, account, view_of(text, (size_t)n));
             if (count < 0 || count > 1 || (story->accepted[i] && count != 1))
-                fail_msg("killing %s at packet %llu: message %u is %d times in account %llu, accepted %d", role_name(story->victim),
-                         (unsigned long long)story->kill_at, i, count, (unsigned long long)account, story->accepted[i]);
+                fail_msg("killing %s at packet %llu: message %u is %d times in account %llu, accepted %d",
+                         role_name(story->victim), (unsigned long long)story->kill_at, i, count,
+                         (unsigned long long)account, story->accepted[i]);
         }
     if (!story->well_after)
-        fail_msg("killing %s at packet %llu: nothing works afterwards", role_name(story->victim), (unsigned long long)story->kill_at);
+        fail_msg("killing %s at packet %llu: nothing works afterwards", role_name(story->victim),
+                 (unsigned long long)story->kill_at);
     disk_free(disk);
 }
 

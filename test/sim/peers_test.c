@@ -42,7 +42,9 @@ static uint64_t size_of(struct sim *sim, const char *path) {
 
 #define BIG_MESSAGES 40
 #define BIG_OCTETS 200000
-#define LOG_MAX (6 << 20) /* octets that the write-ahead log may take: a few checkpoints' worth, far less than what is written meanwhile */
+#define LOG_MAX \
+    (6          \
+     << 20) /* octets that the write-ahead log may take: a few checkpoints' worth, far less than what is written meanwhile */
 
 static void story_slow(struct sim *sim, void *arg) {
     bool *done = arg;
@@ -108,7 +110,9 @@ static int64_t guess(struct sim *sim) {
         bool ok = true;
         assert_int_equal(sim_connect(sim, SIM_IMAPS_PORT, true, &client), ERR_OK);
         assert_int_equal(sim_imap(&client, NULL, NULL, &ok), ERR_OK);
-        assert_int_equal(sim_imap(&client, i % 2 ? "LOGIN user@localhost wrong" : "LOGIN nobody@localhost wrong", NULL, &ok), ERR_OK);
+        assert_int_equal(
+            sim_imap(&client, i % 2 ? "LOGIN user@localhost wrong" : "LOGIN nobody@localhost wrong", NULL, &ok),
+            ERR_OK);
         assert_false(ok);
         sim_close(&client);
     }

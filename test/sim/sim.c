@@ -25,7 +25,8 @@ struct sim_role {
 
 /* ---- the resolver of a world without names ---- */
 
-static enum err answer_nothing(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err answer_nothing(void *ctx, struct call *call, void *reply,
+                               struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)ctx;
     (void)call;
     (void)reply_handles;
@@ -33,7 +34,8 @@ static enum err answer_nothing(void *ctx, struct call *call, void *reply, struct
     answer->status = DNS_NXDOMAIN;
     return ERR_OK;
 }
-static const struct channel_handler resolver_handlers[] = {{&message_dns_lookup, answer_nothing}, {&message_dns_lookup_edge, answer_nothing}};
+static const struct channel_handler resolver_handlers[] = {{&message_dns_lookup, answer_nothing},
+                                                           {&message_dns_lookup_edge, answer_nothing}};
 
 struct sim_resolver {
     struct channel *channels[16];
@@ -47,7 +49,8 @@ static enum err resolver_start(struct role_env *env, struct buf *why) {
 static void resolver_offer(struct role_env *env, const struct channel_offer *offer, struct channel *channel) {
     (void)offer;
     struct sim_resolver *r = env->state;
-    if (r->n == ARRAY_LEN(r->channels) || channel_start(channel, "sim", resolver_handlers, ARRAY_LEN(resolver_handlers), r, env->group) != ERR_OK) {
+    if (r->n == ARRAY_LEN(r->channels) ||
+        channel_start(channel, "sim", resolver_handlers, ARRAY_LEN(resolver_handlers), r, env->group) != ERR_OK) {
         channel_free(channel);
         return;
     }
@@ -60,7 +63,8 @@ static void resolver_stop(struct role_env *env) {
     free(r);
     env->state = NULL;
 }
-static const struct role_def sim_resolver = {.role = ROLE_RESOLVER, .start = resolver_start, .offer = resolver_offer, .stop = resolver_stop};
+static const struct role_def sim_resolver = {
+    .role = ROLE_RESOLVER, .start = resolver_start, .offer = resolver_offer, .stop = resolver_stop};
 
 /* ---- processes that are coroutines ---- */
 
@@ -115,7 +119,8 @@ static void sim_role_body(void *arg) {
     free(role);
 }
 
-static enum err sim_spawn(struct spawner *spawner, const struct spawn_request *request, struct channel **channel, struct spawned **out) {
+static enum err sim_spawn(struct spawner *spawner, const struct spawn_request *request, struct channel **channel,
+                          struct spawned **out) {
     struct sim *sim = (struct sim *)((uint8_t *)spawner - offsetof(struct sim, spawner));
     struct sim_role *role = calloc(1, sizeof(*role));
     role->sim = sim;
@@ -170,7 +175,8 @@ static void sim_spawner_kill(struct spawner *spawner, struct spawned *spawned) {
     role_kill((struct sim_role *)spawned);
 }
 
-static void sim_on_exit(struct spawner *spawner, struct spawned *spawned, void (*exited)(void *ctx, int status), void *ctx) {
+static void sim_on_exit(struct spawner *spawner, struct spawned *spawned, void (*exited)(void *ctx, int status),
+                        void *ctx) {
     (void)spawner;
     struct sim_role *role = (struct sim_role *)spawned;
     role->exited = exited;
@@ -252,7 +258,8 @@ static void add_seed(struct sim *sim, const char *address) {
                                         .salt = view_of(salt, SCRAM_SALT_SIZE),
                                         .stored_key = view_of(keys->stored_key, 32),
                                         .server_key = view_of(keys->server_key, 32)};
-    sim->seeds[sim->seeds_n++] = (struct seed_account){.address = view_cstr(address), .verifiers = verifier, .verifiers_n = 1};
+    sim->seeds[sim->seeds_n++] =
+        (struct seed_account){.address = view_cstr(address), .verifiers = verifier, .verifiers_n = 1};
 }
 
 void sim_init(struct sim *sim, uint64_t seed, struct disk *disk, const char *const *accounts, size_t n) {
@@ -275,11 +282,13 @@ void sim_init(struct sim *sim, uint64_t seed, struct disk *disk, const char *con
     add_listener(sim, SIM_SMTP_PORT, CONFIG_SMTP, false);
     add_listener(sim, SIM_SUBMISSIONS_PORT, CONFIG_SUBMISSION, true);
     add_listener(sim, SIM_IMAPS_PORT, CONFIG_IMAP, true);
-    sim->spawner = (struct spawner){sim_spawn, sim_spawner_kill, sim_on_exit, sim_mailbox_crashed, sim_pair, sim_listener};
+    sim->spawner =
+        (struct spawner){sim_spawn, sim_spawner_kill, sim_on_exit, sim_mailbox_crashed, sim_pair, sim_listener};
     sim->seeds = ARENA_ARRAY(sim->arena, n, struct seed_account);
     for (size_t i = 0; i < n; i++)
         add_seed(sim, accounts[i]);
-    if (!sim->loop || !sim->net || tls_library_new(&sim->library) != ERR_OK || tls_client_new(sim->library, &sim->tls) != ERR_OK)
+    if (!sim->loop || !sim->net || tls_library_new(&sim->library) != ERR_OK ||
+        tls_client_new(sim->library, &sim->tls) != ERR_OK)
         abort();
 }
 
@@ -424,7 +433,8 @@ enum err sim_smtp_open(struct sim *sim, struct sim_client *client) {
     return err;
 }
 
-enum err sim_smtp_send(struct sim_client *client, const char *from, const char *const *to, size_t n, struct view message, unsigned *code) {
+enum err sim_smtp_send(struct sim_client *client, const char *from, const char *const *to, size_t n,
+                       struct view message, unsigned *code) {
     char line[500];
     (void)snprintf(line, sizeof(line), "MAIL FROM:<%s>", from);
     TRY(sim_smtp(client, line, code));
@@ -488,7 +498,8 @@ static int count_in(struct account *account, struct view needle) {
     if (account_do_mailbox_list(account, &list_args, NULL, arena, &list) != ERR_OK)
         count = -1;
     for (uint32_t i = 0; count >= 0 && i < list.mailboxes_n; i++) {
-        struct message_fetch_args args = {.mailbox = list.mailboxes[i].id, .items = ITEM_IDS | ITEM_SIZE, .from_uid = 1};
+        struct message_fetch_args args = {
+            .mailbox = list.mailboxes[i].id, .items = ITEM_IDS | ITEM_SIZE, .from_uid = 1};
         do {
             struct message_fetch_result result;
             if (account_do_message_fetch(account, &args, NULL, arena, &result) != ERR_OK) {
@@ -525,7 +536,8 @@ int sim_count_messages(struct disk *disk, uint64_t number, struct view needle) {
     random_seeded_init(&random, 7);
     struct log log;
     log_init(&log, log_sink_null(), &clock.clock);
-    struct sqlite_account_params params = {.disk = sub, .clock = &clock.clock, .random = &random.random, .log = &log, .size_max = 50 << 20};
+    struct sqlite_account_params params = {
+        .disk = sub, .clock = &clock.clock, .random = &random.random, .log = &log, .size_max = 50 << 20};
     struct account *account;
     int count = -1;
     enum err err = sqlite_account_open(&params, &account);
@@ -537,7 +549,8 @@ int sim_count_messages(struct disk *disk, uint64_t number, struct view needle) {
         if (err == ERR_OK && bad == 0)
             count = count_in(account, needle);
         else
-            fprintf(stderr, "sim: account %llu does not verify: %s\n%.*s\n", (unsigned long long)number, err_name(err), VIEW_FMT(buf_view(&problems)));
+            fprintf(stderr, "sim: account %llu does not verify: %s\n%.*s\n", (unsigned long long)number, err_name(err),
+                    VIEW_FMT(buf_view(&problems)));
         buf_fini(&problems);
         account_free(account);
     } else {

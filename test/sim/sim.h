@@ -78,7 +78,8 @@ enum err sim_smtp(struct sim_client *client, const char *command, unsigned *code
 /* A connection to port 25, greeted; closed on an error. */
 enum err sim_smtp_open(struct sim *sim, struct sim_client *client) MUST_CHECK;
 /* A whole message from EHLO's state to the reply after the dot. */
-enum err sim_smtp_send(struct sim_client *client, const char *from, const char *const *to, size_t n, struct view message, unsigned *code) MUST_CHECK;
+enum err sim_smtp_send(struct sim_client *client, const char *from, const char *const *to, size_t n,
+                       struct view message, unsigned *code) MUST_CHECK;
 /* IMAP: sends a command and reads to its tagged reply; everything that came goes to out (may be NULL). *ok: tagged OK. */
 enum err sim_imap(struct sim_client *client, const char *command, struct buf *out, bool *ok) MUST_CHECK;
 enum err sim_imap_login(struct sim *sim, const char *user, struct sim_client *client) MUST_CHECK;

@@ -112,8 +112,8 @@ static void verifiers_aliases_keys(void **state) {
     bool is_member = false;
     assert_int_equal(directory_alias_has_target(s.store, VIEW("x@elsewhere.example"), &is_member), ERR_OK);
     assert_true(is_member);
-    const struct view others[] = {VIEW("X@elsewhere.example"), VIEW("x@elsewhere.exampl"), VIEW("info@example.org"), VIEW_NONE,
-                                  VIEW("x@elsewhere.example\0")};
+    const struct view others[] = {VIEW("X@elsewhere.example"), VIEW("x@elsewhere.exampl"), VIEW("info@example.org"),
+                                  VIEW_NONE, VIEW("x@elsewhere.example\0")};
     for (size_t i = 0; i < ARRAY_LEN(others); i++) {
         assert_int_equal(directory_alias_has_target(s.store, others[i], &is_member), ERR_OK);
         assert_false(is_member);
@@ -148,7 +148,8 @@ static void from_version_1(void **state) {
     struct db *db;
     int64_t n;
     bool found = false;
-    assert_int_equal(db_open(s.disk, "directory.db", &s.clock.clock, &s.random.random, &first, NULL, NULL, &db), ERR_OK);
+    assert_int_equal(db_open(s.disk, "directory.db", &s.clock.clock, &s.random.random, &first, NULL, NULL, &db),
+                     ERR_OK);
     db_close(db);
     open_store(&s);
     assert_int_equal(directory_alias_has_target(s.store, VIEW("x@elsewhere.example"), &found), ERR_OK);
@@ -159,7 +160,8 @@ static void from_version_1(void **state) {
     assert_int_equal(db_open(s.disk, "directory.db", &s.clock.clock, &s.random.random, &second, NULL, NULL, &db),
                      ERR_PERMANENT); /* newer than that program */
     second.version = 2;
-    assert_int_equal(db_open(s.disk, "directory.db", &s.clock.clock, &s.random.random, &second, NULL, NULL, &db), ERR_OK);
+    assert_int_equal(db_open(s.disk, "directory.db", &s.clock.clock, &s.random.random, &second, NULL, NULL, &db),
+                     ERR_OK);
     assert_int_equal(
         db_get(db, &n, "SELECT count(*) FROM sqlite_master WHERE type='index' AND name='alias_target_address'", ""),
         ERR_OK);

@@ -156,7 +156,8 @@ enum err sqlite_account_prepare(void) {
         return ERR_NO_MEMORY;
     EVP_MAC *fetched = EVP_MAC_fetch(NULL, "HMAC", NULL);
     EVP_MAC_free(fetched);
-    return fetched != NULL && HMAC(EVP_sha256(), octets, sizeof(octets), octets, 1, mac, &n) != NULL ? ERR_OK : ERR_NO_MEMORY;
+    return fetched != NULL && HMAC(EVP_sha256(), octets, sizeof(octets), octets, 1, mac, &n) != NULL ? ERR_OK
+                                                                                                     : ERR_NO_MEMORY;
 }
 
 enum err sqlite_account_open(const struct sqlite_account_params *params, struct account **out) {

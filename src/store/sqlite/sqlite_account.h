@@ -6,14 +6,14 @@
 
 struct charset_table;
 struct sqlite_account_params {
-    struct loop *loop;     /* NULL: calls complete on the caller's stack, no group commit */
-    struct disk *disk;     /* the account's directory; borrowed, must outlive the account */
+    struct loop *loop; /* NULL: calls complete on the caller's stack, no group commit */
+    struct disk *disk; /* the account's directory; borrowed, must outlive the account */
     struct clock *clock;
     struct random *random;
     const struct log *log;
     const struct charset_table *charsets; /* from message/; may be NULL: only UTF-8 and Latin-1 are decoded */
-    uint64_t quota_octets;           /* 0: none */
-    uint64_t size_max;               /* octets of one message */
+    uint64_t quota_octets;                /* 0: none */
+    uint64_t size_max;                    /* octets of one message */
 };
 /* In a role's prepare(): what every account's process needs and no account owns (SQLite's and OpenSSL's tables), so that forked processes
  * share it. ERR_NO_MEMORY. */
