@@ -177,6 +177,51 @@ def test_kill_the_supervisor_while_messages_arrive(make_house):
     check_delivered(house, *runs)
 
 
+def test_stop_while_messages_arrive(make_house):
+    """SIGTERM in the middle is clean, and takes nothing back that had a 250."""
+    house = make_house(accounts=ACCOUNTS).start()
+    runs = []
+    for turn in range(3):
+        senders = Senders(house, MESSAGES // 2, f"stop{turn}")
+        runs.append(senders)
+        until(lambda s=senders: s.left() < MESSAGES // 4, "messages arrive")
+        house.stop()
+        with senders.lock:
+            senders.numbers.clear()
+        house.start()
+        senders.join()
+    check_delivered(house, *runs)
+    house.expect(r" warn message .*reply=4", r" warn imap\.start .*err=(closed|canceled|again)")
+
+
+def test_stop_with_sessions_open(make_house):
+    """Clients in the middle of anything do not hold it up, and hear that it ends."""
+    house = make_house(accounts=ACCOUNTS).start()
+    idle = []
+    for number in range(100):
+        wire = house.wire("imaps")
+        wire.line()
+        assert wire.imap(b"l", b"LOGIN " + (USER if number % 2 else OTHER).encode() + b" veredus")[-1].startswith(b"l OK")
+        wire.imap(b"s", b"SELECT INBOX")
+        wire.send(b"i IDLE\r\n" if number % 3 else b"a APPEND INBOX {1000}\r\n")
+        assert wire.line().startswith(b"+")
+        idle.append(wire)
+    half = house.wire("smtp")
+    half.line()
+    half.smtp(b"EHLO client.example")
+    half.smtp(b"MAIL FROM:<sender@example.org>")
+    half.smtp(b"RCPT TO:<user@localhost>")
+    assert half.smtp(b"DATA").startswith(b"354")
+    half.send(b"Subject: half\r\n")
+    silent = house.wire("submissions", tls=False)  # it never begins its handshake
+    house.stop()
+    for wire in (*idle, half, silent):
+        assert wire.at_end()
+        wire.close()
+    house.start()
+    assert ids_in(house) == []
+
+
 def test_another_account_is_not_disturbed(make_house):
     house = make_house(accounts=ACCOUNTS).start()
     house.expect_deaths()
