@@ -38,6 +38,7 @@ struct slot {
     struct spawned *spawned;
     struct channel *channel;
     bool exited, broken, misbehaved;
+    bool left; /* was leaving in this life; its end is no crash */
     unsigned failures; /* starts in a row that did not become ready */
     uint64_t offers;   /* channels offered in this life */
     unsigned waiters;  /* coroutines that wait for a mailbox */
@@ -76,6 +77,7 @@ struct supervisor {
 /* ---- handing out channels ---- */
 
 static void slot_set(struct slot *slot, enum slot_state state) {
+    slot->left |= state == SLOT_LEAVING;
     slot->state = state;
     waitq_wake_all(&slot->changed);
     waitq_wake_all(&slot->supervisor->changed);
@@ -407,7 +409,7 @@ static void slot_snapshot(const struct slot *slot, struct role_configure *out) {
 static void slot_exited(void *ctx, int status) {
     struct slot *slot = ctx;
     slot->exited = true;
-    enum log_level level = slot->state == SLOT_LEAVING || slot->supervisor->stopping ? LOG_DEBUG : LOG_WARN;
+    enum log_level level = slot->left || slot->supervisor->stopping ? LOG_DEBUG : LOG_WARN;
     log_event(&slot->supervisor->log, level, "role.exit", LF_TEXT("name", slot->name), LF_I64("status", status));
     waitq_wake_all(&slot->changed);
 }
@@ -443,7 +445,7 @@ static enum err slot_bring_up(struct slot *slot) {
     struct supervisor *s = slot->supervisor;
     struct spawner *spawner = s->params.spawner;
     struct spawn_request request = {.role = slot->role, .index = slot->index, .account = slot->account, .title = view_cstr(slot->title)};
-    slot->exited = slot->broken = slot->misbehaved = false;
+    slot->exited = slot->broken = slot->misbehaved = slot->left = false;
     slot->offers = 0;
     enum err started = spawner->start(spawner, &request, &slot->channel, &slot->spawned);
     if (slot->spawned) /* also after an error: its end is awaited */
@@ -517,17 +519,16 @@ static void slot_main(void *arg) {
             if (s->why.n == 0)
                 buf_printf(&s->why, "%s did not start (%s); the lines above say why", slot->name, err_name(err));
         }
-        bool left = slot->state == SLOT_LEAVING;
         if (slot->role == ROLE_EDGE)
             grants_drop(s, slot->index);
         /* One that said why it cannot start has not crashed. */
-        if (slot->role == ROLE_MAILBOX && !left && !s->stopping && (slot->broken || slot->exited))
+        if (slot->role == ROLE_MAILBOX && !slot->left && !s->stopping && (slot->broken || slot->exited))
             s->params.spawner->mailbox_crashed(s->params.spawner);
         slot_set(slot, SLOT_DOWN);
         slot_take_down(slot);
         if (s->stopping)
             break;
-        bool steady = left || loop_now_us(s->params.loop) - started_us >= SUPERVISOR_STEADY_US;
+        bool steady = slot->left || loop_now_us(s->params.loop) - started_us >= SUPERVISOR_STEADY_US;
         slot->backoff_us = steady ? 0 : MIN(MAX(slot->backoff_us * 2, SUPERVISOR_BACKOFF_FIRST_US), SUPERVISOR_BACKOFF_MAX_US);
         if (slot->backoff_us) /* a stop ends the wait */
             (void)!waitq_wait(&slot->changed, loop_now_us(s->params.loop) + slot->backoff_us);
