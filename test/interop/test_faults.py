@@ -279,6 +279,19 @@ def test_idle_sessions_hear_of_a_dead_mailbox(house):
         assert wire.at_end()
 
 
+if os.environ.get("VEREDUS_LONG"):
+    def test_an_idle_mailbox_leaves(house):
+        """After half a minute without use its process ends, which is no fault, and mail brings it back."""
+        with house.smtp() as client:
+            client.sendmail("sender@example.org", [USER], message("before"))
+        first = house.mailbox_pid()
+        until(lambda: not is_alive(first), "the idle mailbox leaves", patience=120)
+        with house.smtp() as client:
+            client.sendmail("sender@example.org", [USER], message("after"))
+        assert ids_in(house) == ["after@test.example", "before@test.example"]
+        assert house.mailbox_pid() != first
+
+
 # ---- what keeps it from starting: one line that says what to do ----
 
 
