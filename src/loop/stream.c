@@ -24,6 +24,10 @@ void stream_shutdown(struct stream *stream) {
     stream->ops->shutdown(stream);
 }
 
+int stream_dup_fd(struct stream *stream) {
+    return stream->ops->dup_fd != NULL ? stream->ops->dup_fd(stream) : -1;
+}
+
 int stream_take_fd(struct stream *stream) {
     return stream->ops->take_fd(stream);
 }

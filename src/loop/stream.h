@@ -21,6 +21,8 @@ struct stream_ops {
     void (*shutdown)(struct stream *stream);
     /* Gives up the descriptor (dup not needed: the stream is freed); -1 when it has none of its own (TLS, memory). */
     int (*take_fd)(struct stream *stream);
+    /* Another descriptor of the same socket; NULL when it has none of its own. */
+    int (*dup_fd)(struct stream *stream);
     void (*free)(struct stream *stream); /* closes */
 };
 struct stream {
@@ -35,6 +37,8 @@ enum err stream_write(struct stream *stream, struct view v, int64_t deadline_us)
 void stream_interrupt(struct stream *stream);
 void stream_shutdown(struct stream *stream);
 int stream_take_fd(struct stream *stream);
+/* Another descriptor of the same socket, the caller's to close; -1 when there is none. The stream stays as it is. */
+int stream_dup_fd(struct stream *stream);
 void stream_free(struct stream *stream); /* NULL is fine */
 
 /* A connected, non-blocking socket. Takes the descriptor over (also on error). */

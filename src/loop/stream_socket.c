@@ -2,6 +2,7 @@
 #include "loop/stream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -80,6 +81,10 @@ static void socket_shutdown(struct stream *stream) {
     s->is_shut = true;
 }
 
+static int socket_dup_fd(struct stream *stream) {
+    return fcntl(((struct socket_stream *)stream)->fd, F_DUPFD_CLOEXEC, 0);
+}
+
 static int socket_take_fd(struct stream *stream) {
     struct socket_stream *s = (struct socket_stream *)stream;
     int fd = s->fd;
@@ -98,6 +103,7 @@ static const struct stream_ops socket_ops = {
     .interrupt = socket_interrupt,
     .shutdown = socket_shutdown,
     .take_fd = socket_take_fd,
+    .dup_fd = socket_dup_fd,
     .free = socket_free,
 };
 

@@ -290,6 +290,9 @@ static void test_take_fd(void **state) {
     (void)state;
     struct world w;
     world_init_real(&w);
+    int other = stream_dup_fd(w.a); /* leaves the stream as it is */
+    assert_true(other >= 0);
+    assert_int_equal(close(other), 0);
     int fd = stream_take_fd(w.a);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, "hello", 5), 5);
@@ -302,6 +305,7 @@ static void test_take_fd(void **state) {
     assert_int_equal(w.got, 5);
     world_fini(&w);
     world_init(&w, 0, 10);
+    assert_int_equal(stream_dup_fd(w.a), -1);
     assert_int_equal(stream_take_fd(w.a), -1);
     world_fini(&w);
 }

@@ -194,19 +194,11 @@ static enum err mailbox_end(struct edge_session *s, struct stream **theirs, bool
     struct role_env *env = c->edge->env;
     *pumped = true;
     if (!c->stream->encrypted) {
-        struct netaddr peer = c->stream->peer, local = c->stream->local;
-        int fd = stream_take_fd(c->stream);
-        int copy = fd >= 0 ? dup(fd) : -1;
-        if (fd >= 0) { /* ours stays until the mailbox has its own */
-            struct stream *again;
-            enum err err = stream_new_socket(env->loop, fd, &again);
-            c->stream = err == ERR_OK ? again : NULL;
-            if (err == ERR_OK && copy >= 0)
-                err = stream_new_socket(env->loop, copy, theirs);
-            if (err != ERR_OK || copy < 0)
-                return err != ERR_OK ? err : ERR_FULL;
-            c->stream->peer = (*theirs)->peer = peer;
-            c->stream->local = (*theirs)->local = local;
+        int copy = stream_dup_fd(c->stream);
+        if (copy >= 0) { /* ours stays, and the greeter's with it, until the mailbox has its own */
+            TRY(stream_new_socket(env->loop, copy, theirs));
+            (*theirs)->peer = c->stream->peer;
+            (*theirs)->local = c->stream->local;
             *pumped = false;
             return ERR_OK;
         }

@@ -377,7 +377,8 @@ static void slot_snapshot(const struct slot *slot, struct role_configure *out) {
         out->recipients_max = c->recipients_max;
         out->connections_max = c->connections_max;
         out->connections_per_network = c->connections_per_network;
-        out->spool_budget = c->spool_budget;
+        /* All edges together keep to the budget; each has room for one message at least. */
+        out->spool_budget = MAX(c->spool_budget / MAX(c->edges, 1u), c->message_size_max);
         out->login_attempts_max = c->login_attempts_max;
         out->relay = c->relay;
         break;

@@ -155,27 +155,123 @@ static void test_forgotten_login(void **state) {
 
 /* ---- budgets ---- */
 
+#define SIZE_MAX_OCTETS (2u << 20)
+#define SIZE_HELD 1500000
+
 static void story_size(struct sim *sim, void *arg) {
     (void)arg;
     unsigned code = 0;
     assert_int_equal(sim_start(sim), ERR_OK);
-    struct sim_client client;
+    struct sim_client holder, client;
+    smtp_open(sim, SIM_SMTP_PORT, &holder);
     smtp_open(sim, SIM_SMTP_PORT, &client);
-    assert_int_equal(sim_smtp(&client, "MAIL FROM:<a@example.net> SIZE=2000000", &code), ERR_OK);
-    assert_int_equal(code, 452);
+    assert_int_equal(sim_smtp(&client, "MAIL FROM:<a@example.net> SIZE=1000000", &code), ERR_OK);
+    assert_int_equal(code, 250);
+    assert_int_equal(sim_smtp(&client, "RSET", &code), ERR_OK);
+    assert_int_equal(sim_smtp(&holder, "MAIL FROM:<a@example.net>", &code), ERR_OK);
+    assert_int_equal(sim_smtp(&holder, "RCPT TO:<user@localhost>", &code), ERR_OK);
+    assert_int_equal(sim_smtp(&holder, "DATA", &code), ERR_OK);
+    assert_int_equal(code, 354);
+    struct view line = VIEW("a line of a message that takes its time, and room in the spool meanwhile\r\n");
+    for (size_t sent = 0; sent < SIZE_HELD; sent += line.n)
+        assert_int_equal(sim_write(&holder, line), ERR_OK);
+    assert_int_equal(co_sleep(US_PER_S), ERR_OK);
+    assert_int_equal(sim_smtp(&client, "MAIL FROM:<a@example.net> SIZE=1000000", &code), ERR_OK);
+    assert_int_equal(code, sim->config.edges == 1 ? 250 : 452);
+    assert_int_equal(sim_smtp(&client, "RSET", &code), ERR_OK);
     assert_int_equal(sim_smtp(&client, "MAIL FROM:<a@example.net> SIZE=1000", &code), ERR_OK);
+    assert_int_equal(code, 250);
+    sim_close(&holder);
+    assert_int_equal(co_sleep(US_PER_S), ERR_OK);
+    assert_int_equal(sim_smtp(&client, "RSET", &code), ERR_OK);
+    assert_int_equal(sim_smtp(&client, "MAIL FROM:<a@example.net> SIZE=1000000", &code), ERR_OK);
     assert_int_equal(code, 250);
     sim_close(&client);
     sim_stop(sim);
 }
 
-/* What cannot be spooled now is refused before it is sent. */
+/* What cannot be spooled now is refused before it is sent. Two edges share one budget. */
 static void test_declared_size(void **state) {
     (void)state;
+    for (uint32_t edges = 1; edges <= 2; edges++) {
+        struct sim sim;
+        sim_init(&sim, 4, NULL, ACCOUNTS, 1);
+        sim.config.edges = edges;
+        sim.config.spool_budget = 2 * SIZE_MAX_OCTETS;
+        sim.config.message_size_max = SIZE_MAX_OCTETS;
+        assert_true(sim_run(&sim, story_size, NULL));
+        disk_free(sim_fini(&sim));
+    }
+}
+
+/* ---- a store that cannot be opened ---- */
+
+struct failing {
+    struct log_sink sink;
+    unsigned starts, remedies;
+};
+
+static void count_failures(struct log_sink *sink, enum log_level level, struct view line) {
+    struct failing *f = (struct failing *)sink;
+    if (view_find(line, VIEW("role.start.failed")) >= 0)
+        f->starts++;
+    if (view_find(line, VIEW("veredus verify")) >= 0)
+        f->remedies++;
+    (void)level;
+}
+
+static void story_damaged(struct sim *sim, void *arg) {
+    struct failing *f = arg;
+    unsigned code = 0;
+    assert_int_equal(sim_start(sim), ERR_OK);
+    struct sim_client smtp, imap, other;
+    int64_t until_us = loop_now_us(sim->loop) + 60 * US_PER_S;
+    smtp_open(sim, SIM_SMTP_PORT, &smtp);
+    while (loop_now_us(sim->loop) < until_us) {
+        bool ok = false;
+        struct buf out;
+        buf_init(&out, 10000);
+        assert_int_equal(sim_connect(sim, SIM_IMAPS_PORT, true, &imap), ERR_OK);
+        assert_int_equal(sim_imap(&imap, NULL, NULL, &ok), ERR_OK);
+        assert_int_equal(sim_imap(&imap, "LOGIN user@localhost " SIM_PASSWORD, &out, &ok), ERR_OK);
+        assert_false(ok);
+        assert_true(view_find(buf_view(&out), VIEW("x NO [UNAVAILABLE]")) >= 0);
+        buf_fini(&out);
+        sim_close(&imap);
+        assert_int_equal(sim_smtp_send(&smtp, "sender@example.net", &ACCOUNTS[0], 1, MESSAGE, &code), ERR_OK);
+        assert_int_equal(code, 451);
+    }
+    assert_int_equal(sim_imap_login(sim, "anna@localhost", &other), ERR_OK); /* only its owner suffers */
+    sim_close(&other);
+    sim_close(&smtp);
+    sim_stop(sim);
+    print_message("%u failed starts in a minute\n", f->starts);
+    assert_true(f->remedies > 0);
+    assert_in_range(f->starts, 2, 60);
+}
+
+/* Clients are told to come again, the log says what to do, and nobody turns in circles. */
+static void test_damaged_account(void **state) {
+    (void)state;
     struct sim sim;
-    sim_init(&sim, 4, NULL, ACCOUNTS, 1);
-    sim.config.spool_budget = 1 << 20;
-    assert_true(sim_run(&sim, story_size, NULL));
+    sim_init(&sim, 8, NULL, ACCOUNTS, 2);
+    struct failing failing = {.sink = {.write = count_failures, .least = LOG_WARN}};
+    char name[ACCOUNT_DIRECTORY_NAME_SIZE], path[64];
+    account_directory_name(1, name);
+    (void)snprintf(path, sizeof(path), "accounts/%s", name);
+    struct disk *account;
+    struct file *file;
+    assert_int_equal(disk_mkdir(sim.disk, "accounts"), ERR_OK);
+    assert_int_equal(disk_mkdir(sim.disk, path), ERR_OK);
+    assert_int_equal(disk_sub(sim.disk, path, &account), ERR_OK);
+    assert_int_equal(disk_open(account, "account.db", DISK_WRITE | DISK_CREATE, &file), ERR_OK);
+    for (unsigned i = 0; i < 300; i++)
+        assert_int_equal(file_write(file, VIEW("this was a database once, before somebody wrote over it; "), i * 57),
+                         ERR_OK);
+    file_unref(file);
+    disk_free(account);
+    log_init(&sim.log, &failing.sink, &sim.clock.clock);
+    assert_true(sim_run(&sim, story_damaged, &failing));
     disk_free(sim_fini(&sim));
 }
 
@@ -344,8 +440,9 @@ int main(int argc, char **argv) {
         cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_leaving_mailbox), cmocka_unit_test(test_forgotten_login),
-        cmocka_unit_test(test_declared_size),   cmocka_unit_test(test_removed_account),
-        cmocka_unit_test(test_long_list),       cmocka_unit_test(test_goodbye),
+        cmocka_unit_test(test_declared_size),   cmocka_unit_test(test_damaged_account),
+        cmocka_unit_test(test_removed_account), cmocka_unit_test(test_long_list),
+        cmocka_unit_test(test_goodbye),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
