@@ -183,7 +183,7 @@ void *arena_grow(struct arena *arena, void *old, size_t old_count, size_t new_co
         }
     }
     uint8_t *grown = arena_alloc(arena, new_n);
-    if (grown != NULL && old_n > 0)
+    if (grown != NULL && old != NULL)
         memcpy(grown, old, old_n);
     return grown;
 }

@@ -49,7 +49,7 @@ static bool grow(struct buf *buf, size_t need) {
     uint8_t *p;
     if (buf->secret) {
         p = malloc(cap);
-        if (p != NULL && buf->n > 0)
+        if (p != NULL && buf->p != NULL)
             memcpy(p, buf->p, buf->n);
         if (p != NULL) {
             wipe(buf->p, buf->cap);
@@ -305,7 +305,7 @@ enum err hex_decode(struct view text, struct buf *out) {
 }
 
 void wipe(void *p, size_t n) {
-    if (n > 0)
+    if (p != NULL)
         explicit_bzero(p, n);
 }
 

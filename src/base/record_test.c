@@ -13,11 +13,12 @@
 RECORD_DECLARE(part);
 RECORD_DEFINE(part);
 
-#define R_whole(F, S)                                                                                              \
-    F(S, U8, a)                                                                                                    \
-    F(S, U16, b)                                                                                                   \
-    F(S, U32, c) F(S, U64, d) F(S, I64, e) F(S, BOOL, f) F(S, VIEW, g, 8) F(S, ADDR, h) F(S, LIST, parts, part, 3) \
-        F(S, RECORD, one, part) F(S, VIEW, password, 9)
+/* clang-format off */
+#define R_whole(F, S)                                                                     \
+    F(S, U8, a) F(S, U16, b) F(S, U32, c) F(S, U64, d) F(S, I64, e) F(S, BOOL, f)         \
+    F(S, VIEW, g, 8) F(S, ADDR, h) F(S, LIST, parts, part, 3) F(S, RECORD, one, part)     \
+    F(S, VIEW, password, 9)
+/* clang-format on */
 RECORD_DECLARE(whole);
 RECORD_DEFINE(whole);
 

@@ -38,12 +38,11 @@ enum dns_security { DNS_INSECURE, DNS_SECURE, DNS_BOGUS };
 /* type: RFC1035-3.2.2 number. Names in A-label form without the final dot. */
 #define R_dns_question(F, S) F(S, VIEW, name, 255) F(S, U16, type)
 #define R_dns_rdata(F, S) F(S, VIEW, data, 65535) /* wire form; names inside are uncompressed */
-#define R_dns_answer(F, S)                                     \
-    F(S, U8, status)                                           \
-    F(S, U8, security)                                         \
-    F(S, U32, ttl)                                             \
-    F(S, VIEW, canonical, 255) /* the name after all CNAMEs */ \
-        F(S, LIST, data, dns_rdata, DNS_RECORDS_MAX) F(S, VIEW, why_bogus, 500)
+/* clang-format off */
+#define R_dns_answer(F, S)                                                                                       \
+    F(S, U8, status) F(S, U8, security) F(S, U32, ttl) F(S, VIEW, canonical, 255) /* the name after all CNAMEs */ \
+    F(S, LIST, data, dns_rdata, DNS_RECORDS_MAX) F(S, VIEW, why_bogus, 500)
+/* clang-format on */
 RECORD_DECLARE(dns_question);
 RECORD_DECLARE(dns_rdata);
 RECORD_DECLARE(dns_answer);
