@@ -1,6 +1,7 @@
 /* The simulated house: a spawner whose processes are coroutines, and a resolver that answers from nothing. */
 #include "sim/sim.h"
 
+#include "base/map.h"
 #include "sasl/scram.h"
 #include "store/sqlite/sqlite_account.h"
 
@@ -235,6 +236,9 @@ void sim_kill_any(struct sim *sim) {
 
 static void sink_write(struct log_sink *sink, enum log_level level, struct view line) {
     struct sim *sim = (struct sim *)((uint8_t *)sink - offsetof(struct sim, sink));
+    uint8_t key[16] = {0};
+    memcpy(key, &sim->story, sizeof(sim->story));
+    sim->story = siphash(key, line);
     if (sim->verbose || (level >= LOG_ERROR && !sim->quiet))
         fprintf(stderr, "%.*s\n", VIEW_FMT(line));
 }
@@ -269,7 +273,7 @@ void sim_init(struct sim *sim, uint64_t seed, struct disk *disk, const char *con
     sim->arena = arena_new("sim", 4 << 20);
     virtual_clock_init(&sim->clock, SIM_WALL_US);
     random_seeded_init(&sim->random, seed);
-    sim->sink = (struct log_sink){.write = sink_write, .least = sim->verbose ? LOG_DEBUG : LOG_WARN};
+    sim->sink = (struct log_sink){.write = sink_write, .least = LOG_DEBUG};
     log_init(&sim->log, &sim->sink, &sim->clock.clock);
     sim->loop = loop_new_virtual(&sim->clock, &sim->random.random, &sim->log);
     sim->disk = disk ? disk : disk_sim_new();

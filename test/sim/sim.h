@@ -36,6 +36,7 @@ struct sim {
     struct tls_client *tls;
     struct seed_account *seeds;
     size_t seeds_n;
+    uint64_t story; /* a digest of every log line with its time: equal for equal seeds */
     bool verbose;
     bool quiet; /* error lines are expected */
     unsigned kills;
