@@ -244,14 +244,15 @@ static enum err match(struct search *q, const struct imap_search_key *key, bool 
 
 static enum err try_message(struct search *q, const struct imap_search_key *key, const struct message_item *item) {
     bool is_match = false;
-    q->item = item;
     q->seq = seqmap_seq(&q->s->sel.told, item->uid);
     q->has_header = q->has_body = false;
     if (q->seq == 0)
         return ERR_OK;
-    TRY(match(q, key, &is_match));
-    if (!is_match)
-        return ERR_OK;
+    q->item = item;
+    enum err err = match(q, key, &is_match);
+    q->item = NULL;
+    if (err != ERR_OK || !is_match)
+        return err;
     buf_put_byte(&q->s->out.buf, ' ');
     buf_put_u64(&q->s->out.buf, q->is_uid ? item->uid : q->seq);
     return imap_out_breathe(&q->s->out) ? ERR_OK : ERR_CLOSED;
