@@ -267,13 +267,13 @@ static enum err load_secret(struct directory *d) {
 
 static void directory_stop(struct role_env *env) {
     struct directory *d = env->state;
+    directory_auth_fini(d);
     while (d->peers) {
         struct directory_peer *peer = d->peers;
         d->peers = peer->next;
         channel_free(peer->channel);
         free(peer);
     }
-    directory_auth_fini(d);
     for (size_t i = 0; i < d->keys_n; i++) {
         tls_key_free(d->keys[i].key);
         buf_fini(&d->keys[i].chain);
@@ -332,6 +332,7 @@ static void drop_earlier(struct directory *d, enum role role, uint32_t index) {
             continue;
         }
         *at = peer->next;
+        directory_sessions_drop(d, peer); /* peer_closed may not have been called yet, and is not any more */
         channel_free(peer->channel);
         free(peer);
     }

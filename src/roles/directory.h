@@ -12,7 +12,9 @@
 #include "tls/tls.h"
 
 #define DIRECTORY_SESSIONS_MAX 50000         /* logins begun or open, all edges together */
+#define DIRECTORY_SESSIONS_PER_PEER 20000    /* above an edge's connections: one that lost its head leaves room for the others */
 #define DIRECTORY_NETWORKS_MAX 100000        /* networks whose failures are remembered */
+#define DIRECTORY_CLEAN_US (1 * US_PER_S)    /* between two looks for room: each goes through all */
 #define DIRECTORY_LOGIN_US (120 * US_PER_S)  /* between start and proof */
 #define DIRECTORY_FAILURES_FREE 3            /* wrong passwords of a network before it is slowed down */
 #define DIRECTORY_FAILURES_FORGET_US (3600 * US_PER_S)
@@ -39,6 +41,7 @@ struct directory {
     struct directory_key keys[DIRECTORY_KEYS_MAX];
     size_t keys_n;
     uint64_t next_session;
+    int64_t cleaned_us; /* sessions and networks, last */
     struct directory_peer *peers;
     unsigned controls;   /* open connections of the command line */
     bool makes_keys;     /* a coroutine that makes missing keys runs */
@@ -51,6 +54,7 @@ struct directory_peer {
     enum role role;
     uint32_t index;
     struct channel *channel;
+    unsigned sessions; /* in directory->sessions */
     struct directory_peer *next;
 };
 

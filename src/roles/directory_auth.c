@@ -44,7 +44,8 @@ static void network_failed(struct directory *d, const struct netaddr *network) {
 }
 
 static void session_free(struct directory *d, struct auth_session *session) {
-    (void)map_remove_u64(d->sessions, session->id);
+    if (map_remove_u64(d->sessions, session->id))
+        session->peer->sessions--;
     wipe(&session->keys, sizeof(session->keys));
     arena_free(session->arena);
     free(session);
@@ -72,6 +73,7 @@ uint64_t directory_auth_cleanup(struct directory *d) {
     struct view key;
     void *value;
     int64_t now_us = loop_now_us(d->env->loop);
+    d->cleaned_us = now_us;
     while (map_next(d->sessions, &cursor, &key, &value)) {
         struct auth_session *session = value;
         if (!session->proven && now_us - session->started_us > DIRECTORY_LOGIN_US) {
@@ -163,7 +165,10 @@ enum err directory_handle_auth_start(void *ctx, struct call *call, void *reply, 
     const struct auth_start *start = call->request;
     if (scram_key_size((enum scram_hash)start->hash) == 0 || start->client_nonce.n == 0 || start->protocol >= PROTOCOL_COUNT)
         return ERR_SYNTAX;
-    if (map_count(d->sessions) >= DIRECTORY_SESSIONS_MAX && directory_auth_cleanup(d) == 0)
+    bool is_full = map_count(d->sessions) >= DIRECTORY_SESSIONS_MAX || peer->sessions >= DIRECTORY_SESSIONS_PER_PEER;
+    if (is_full && loop_now_us(d->env->loop) >= d->cleaned_us + DIRECTORY_CLEAN_US)
+        (void)directory_auth_cleanup(d);
+    if (map_count(d->sessions) >= DIRECTORY_SESSIONS_MAX || peer->sessions >= DIRECTORY_SESSIONS_PER_PEER)
         return ERR_AGAIN;
     struct auth_session *session = calloc(1, sizeof(*session));
     if (!session)
@@ -179,6 +184,8 @@ enum err directory_handle_auth_start(void *ctx, struct call *call, void *reply, 
     enum err err = session->arena ? session_begin(d, start, session) : ERR_NO_MEMORY;
     if (err == ERR_OK)
         err = map_put_u64(d->sessions, session->id, session);
+    if (err == ERR_OK)
+        peer->sessions++;
     if (err != ERR_OK) {
         session_free(d, session);
         return err;

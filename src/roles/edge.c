@@ -160,6 +160,7 @@ static bool is_over_limits(const struct edge_connection *c, const struct edge_ne
 static void connection_opened(struct edge_connection *c) {
     struct edge *edge = c->edge;
     edge->connections++;
+    c->co = co_current();
     c->next = edge->open;
     if (c->next)
         c->next->prev = c;
@@ -197,6 +198,7 @@ static void connection_body(void *arg) {
     if (err == ERR_OK && c->listener->offer.implicit_tls)
         err = edge_start_tls(c, c->stream, &c->stream);
     if (err == ERR_OK) {
+        c->speaks = true;
         if (c->listener->offer.protocol == PROTOCOL_IMAP)
             edge_imap(c);
         else
@@ -221,10 +223,13 @@ static void accept_all(struct edge_listener *l) {
             if (err == ERR_OK)
                 continue;
         }
-        if (err != ERR_OK) {
-            if (err != ERR_CANCELED)
-                log_event(&env->log, LOG_ERROR, "accept", LF_ERR(err));
+        if (err == ERR_CANCELED)
             return;
+        if (err != ERR_OK) { /* a firewall's no, perhaps: an edge that accepts nothing any more would look well and be deaf */
+            log_event(&env->log, LOG_ERROR, "accept", LF_ERR(err));
+            if (co_sleep(EDGE_ACCEPT_RETRY_US) != ERR_OK)
+                return;
+            continue;
         }
         struct edge_connection *c = calloc(1, sizeof(*c));
         if (c) {
@@ -317,7 +322,9 @@ static void edge_quiesce(struct role_env *env, int64_t deadline_us) {
         if (l->co)
             co_cancel(l->co);
     for (struct edge_connection *c = edge->open; c; c = c->next)
-        if (c->stream)
+        if (!c->speaks) /* a handshake, or a header that may never come */
+            co_cancel(c->co);
+        else if (c->stream)
             stream_interrupt(c->stream);
     while (edge->open && waitq_wait(&edge->closed, deadline_us) == ERR_OK)
         ;

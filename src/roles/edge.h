@@ -15,6 +15,7 @@
 
 #define EDGE_TLS_US (60 * US_PER_S)
 #define EDGE_BUSY_US (100 * US_PER_MS) /* pause when descriptors ran out */
+#define EDGE_ACCEPT_RETRY_US (1 * US_PER_S)
 #define EDGE_GOODBYE_US (1 * US_PER_S) /* for the one line to a peer over a limit */
 #define EDGE_DERIVE_ROUNDS 500         /* HMACs between two yields: about a quarter of a millisecond */
 #define EDGE_PUMP_IDLE_US (INT64_C(40) * 60 * US_PER_S) /* silence both ways; the mailbox's own limit comes first */
@@ -67,6 +68,8 @@ struct edge_connection {
     size_t address_n;
     uint32_t attempts;
     uint64_t spooled;
+    struct co *co;
+    bool speaks;                         /* its protocol runs: it can say goodbye */
     struct edge_connection *next, *prev; /* in edge->open */
 };
 

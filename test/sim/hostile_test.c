@@ -430,6 +430,29 @@ static void slam_doors(struct sim *sim, struct hostile *h) {
     assert_in_range(open, 1, 8);
 }
 
+/* ---- logins ---- */
+
+/* Logins that are begun and never ended, as many as it can get: they end somewhere, and others still log in. */
+static void hoard_logins(struct sim *sim, struct channel *directory) {
+    struct auth_start start = {
+        .user = VIEW("nobody"), .client_nonce = VIEW("hostilenonce"), .hash = SCRAM_SHA256, .protocol = PROTOCOL_SUBMISSION};
+    assert_int_equal(netaddr_parse(VIEW("127.0.0.1"), 1, &start.peer), ERR_OK);
+    struct arena *arena = arena_new("hoard", 65536);
+    enum err err = ERR_OK;
+    unsigned n = 0;
+    while (err == ERR_OK && n < 60000) {
+        struct auth_challenge challenge;
+        err = ask(directory, &message_auth_start, &start, arena, &challenge, NULL, sim->loop);
+        arena_clear(arena);
+        n += err == ERR_OK;
+    }
+    arena_free(arena);
+    assert_int_equal(err, ERR_AGAIN);
+    struct sim_client honest;
+    assert_int_equal(sim_imap_login(sim, "anna@localhost", &honest), ERR_OK);
+    sim_close(&honest);
+}
+
 /* ---- the story ---- */
 
 static void story(struct sim *sim, void *arg) {
@@ -523,6 +546,8 @@ static void story(struct sim *sim, void *arg) {
     channel_free(raw);
 
     slam_doors(sim, h);
+
+    hoard_logins(sim, directory);
 
     /* What only others may say: a grant of its own making breaks its channel, not the supervisor. */
     struct grant forged = {

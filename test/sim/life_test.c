@@ -416,7 +416,7 @@ static void story_goodbye(struct sim *sim, void *arg) {
     expect_line(&idling, "* BYE");
     while (!stopper.ended)
         assert_int_equal(waitq_wait(&stopper.done, US_NEVER), ERR_OK);
-    assert_true(loop_now_us(sim->loop) - started_us <= 5 * US_PER_S);
+    assert_true(loop_now_us(sim->loop) - started_us <= 1 * US_PER_S);
     sim_close(&smtp);
     sim_close(&submission);
     sim_close(&greeted);
