@@ -13,11 +13,6 @@ void imap_parser_init(struct imap_parser *p, struct view command, struct arena *
     *p = (struct imap_parser){.r = reader_of(command), .arena = arena, .what = "syntax error"};
 }
 
-enum err imap_wrong(struct imap_parser *p, enum err err, const char *what) {
-    p->what = what;
-    return err;
-}
-
 /* RFC3501-9: atom-specials are "(" ")" "{" SP CTL list-wildcards quoted-specials resp-specials; 8-bit is none either */
 bool imap_is_atom_char(uint8_t c) {
     return c > ' ' && c < 127 && c != '(' && c != ')' && c != '{' && c != '%' && c != '*' && c != '"' && c != '\\' &&

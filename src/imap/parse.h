@@ -147,6 +147,9 @@ struct imap_id {
 enum err imap_parse_id(struct imap_parser *p, struct imap_id *out) MUST_CHECK;
 
 /* For the other parse_*.c files: notes what is wrong. */
-enum err imap_wrong(struct imap_parser *p, enum err err, const char *what);
+static inline enum err imap_wrong(struct imap_parser *p, enum err err, const char *what) {
+    p->what = what;
+    return err;
+}
 
 #endif

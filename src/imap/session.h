@@ -61,7 +61,7 @@ const char *imap_session_command(const struct imap_session *session);
 /* Between two steps: everything, as octets. */
 enum err imap_session_save(const struct imap_session *session, struct buf *out) MUST_CHECK;
 /* The saved session on another stream of the same client. ERR_SYNTAX, ERR_LIMIT, ERR_NO_MEMORY. */
-enum err imap_session_restore(const struct imap_session_params *params, struct view saved,
+enum err imap_session_restore(const struct imap_session_params *params, struct view bytes,
                               struct imap_session **out) MUST_CHECK;
 
 #endif
