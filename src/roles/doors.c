@@ -71,7 +71,10 @@ static enum err door_open(struct doors *doors, struct door *door) {
         handle_close(&handles[0]);
         return ERR_AGAIN;
     }
-    return account_new_channel(handles[0].channel, "delivery", ROLE_MAILBOX_CALL_US, &door->account);
+    err = account_new_channel(handles[0].channel, "delivery", ROLE_MAILBOX_CALL_US, &door->account);
+    if (err != ERR_OK)
+        handle_close(&handles[0]);
+    return err;
 }
 
 /* Release with door_release(). */

@@ -378,6 +378,81 @@ static void test_long_list(void **state) {
     disk_free(sim_fini(&sim));
 }
 
+/* ---- clients that say nothing ---- */
+
+#define SILENCE_S 60 /* EDGE_TLS_US */
+
+static void story_silent(struct sim *sim, void *arg) {
+    (void)arg;
+    unsigned code = 0;
+    assert_int_equal(sim_start(sim), ERR_OK);
+    struct sim_client headless, stalled, proxied;
+    int64_t started_us = loop_now_us(sim->loop);
+    assert_int_equal(sim_connect(sim, SIM_SMTP_PORT, false, &headless), ERR_OK); /* a proxy without its header */
+    assert_int_equal(sim_connect(sim, SIM_IMAPS_PORT, false, &stalled), ERR_OK); /* and a handshake that never begins */
+    assert_int_equal(sim_write(&headless, VIEW("PROXY TCP4 192.0.2.1")), ERR_OK);
+    struct view line;
+    assert_int_equal(sim_read_line(&headless, &line), ERR_CLOSED);
+    assert_int_equal(sim_read_line(&stalled, &line), ERR_CLOSED);
+    int64_t waited_us = loop_now_us(sim->loop) - started_us;
+    assert_in_range(waited_us, (SILENCE_S - 1) * US_PER_S, (SILENCE_S + 5) * US_PER_S);
+    assert_int_equal(sim_connect(sim, SIM_SMTP_PORT, false, &proxied), ERR_OK);
+    assert_int_equal(sim_write(&proxied, VIEW("PROXY TCP4 192.0.2.1 127.0.0.1 1234 25\r\n")), ERR_OK);
+    assert_int_equal(sim_smtp(&proxied, NULL, &code), ERR_OK);
+    assert_int_equal(code, 220);
+    sim_close(&headless);
+    sim_close(&stalled);
+    sim_close(&proxied);
+    sim_stop(sim);
+}
+
+static void test_silent_clients(void **state) {
+    (void)state;
+    struct sim sim;
+    sim_init(&sim, 9, NULL, ACCOUNTS, 1);
+    sim.config.listeners[0].proxy = true;
+    assert_true(sim_run(&sim, story_silent, NULL));
+    disk_free(sim_fini(&sim));
+}
+
+/* ---- a session on its way back ---- */
+
+/* RFC8437: the mailbox drains what the edge had sent. Either of them dies in between. */
+static void story_way_back(struct sim *sim, void *arg) {
+    const enum role *victim = arg;
+    bool ok = false;
+    assert_int_equal(sim_start(sim), ERR_OK);
+    for (unsigned round = 0; round < 10; round++) {
+        struct sim_client imap;
+        assert_int_equal(sim_imap_login(sim, "user@localhost", &imap), ERR_OK);
+        assert_int_equal(sim_write(&imap, VIEW("x UNAUTHENTICATE\r\ny NOOP\r\n")), ERR_OK);
+        for (uint64_t turns = random_below(&sim->random.random, 60); turns > 0; turns--)
+            assert_int_equal(co_yield(), ERR_OK);
+        assert_true(sim_kill(sim, *victim, 0));
+        assert_int_equal(co_sleep(20 * US_PER_S), ERR_OK); /* longer than the mailbox waits for the rest */
+        sim_close(&imap);
+    }
+    struct sim_client again;
+    assert_int_equal(sim_imap_login(sim, "user@localhost", &again), ERR_OK);
+    assert_int_equal(sim_imap(&again, "SELECT INBOX", NULL, &ok), ERR_OK);
+    assert_true(ok);
+    sim_close(&again);
+    assert_int_equal(co_sleep(60 * US_PER_S), ERR_OK);
+    assert_null(sim_role_env(sim, ROLE_MAILBOX, 0)); /* nothing kept it: it has left */
+    sim_stop(sim);
+}
+
+static void test_way_back(void **state) {
+    (void)state;
+    enum role victims[] = {ROLE_EDGE, ROLE_MAILBOX};
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct sim sim;
+        sim_init(&sim, seed, NULL, ACCOUNTS, 1);
+        assert_true(sim_run(&sim, story_way_back, &victims[seed % 2]));
+        disk_free(sim_fini(&sim));
+    }
+}
+
 /* ---- a server that stops ---- */
 
 struct stopper {
@@ -442,6 +517,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_leaving_mailbox), cmocka_unit_test(test_forgotten_login),
         cmocka_unit_test(test_declared_size),   cmocka_unit_test(test_damaged_account),
         cmocka_unit_test(test_removed_account), cmocka_unit_test(test_long_list),
+        cmocka_unit_test(test_silent_clients),
+        cmocka_unit_test(test_way_back),
         cmocka_unit_test(test_goodbye),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
