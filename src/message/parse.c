@@ -225,6 +225,8 @@ static struct view boundary_of(struct parser *p, const struct mime_params *param
             boundary = VIEW_NONE;
         buf_fini(&text);
     }
+    if (boundary.p == NULL)
+        return VIEW_NONE;
     while (boundary.n > 0 && (boundary.p[boundary.n - 1] == ' ' || boundary.p[boundary.n - 1] == '\t'))
         boundary.n--;
     return boundary;
