@@ -15,6 +15,8 @@
 
 #define EDGE_TLS_US (60 * US_PER_S)
 #define EDGE_BUSY_US (100 * US_PER_MS) /* pause when descriptors ran out */
+/* RFC5321-4.5.3.2.6: a client waits ten minutes for the reply; then it sends all again. One call that began in time may still take two minutes. */
+#define EDGE_DELIVER_US (5 * 60 * US_PER_S)
 #define EDGE_ACCEPT_RETRY_US (1 * US_PER_S)
 #define EDGE_GOODBYE_US (1 * US_PER_S) /* for the one line to a peer over a limit */
 #define EDGE_DERIVE_ROUNDS 500         /* HMACs between two yields: about a quarter of a millisecond */

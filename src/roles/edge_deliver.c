@@ -31,6 +31,7 @@ struct delivery {
     struct view received; /* the Received field */
     struct file *file;    /* of a body too large to travel inside a message */
     bool own_file;
+    int64_t deadline_us; /* of asking mailboxes; after it the queue has the rest */
 };
 
 static bool same_target(const struct recipient_target *a, const struct recipient_target *b) {
@@ -118,6 +119,11 @@ static struct view inline_body(const struct delivery *d) {
     return d->file ? VIEW_NONE : d->t->body;
 }
 
+/* Targets that were not asked in time stay FATE_LATER. */
+static bool is_late(const struct delivery *d) {
+    return loop_now_us(d->c->edge->env->loop) >= d->deadline_us;
+}
+
 /* ---- step one: ask ---- */
 
 static void check_target(struct delivery *d, struct target *target) {
@@ -146,7 +152,7 @@ static void check_worker(void *arg) {
     struct check_job *job = arg;
     while (job->next < job->d->n) {
         struct target *target = &job->d->targets[job->next++];
-        if (target->to.kind == RECIPIENT_LOCAL)
+        if (target->to.kind == RECIPIENT_LOCAL && !is_late(job->d))
             check_target(job->d, target);
     }
     job->running--;
@@ -288,7 +294,9 @@ static void decide(struct delivery *d, struct smtp_reply *reply) {
     bool safe = queue_fate(d, FATE_QUEUE, RECIPIENT_REMOTE) == ERR_OK && queue_fate(d, FATE_LATER, RECIPIENT_LOCAL) == ERR_OK &&
                 (d->sender.n == 0 || queue_fate(d, FATE_REJECT, RECIPIENT_LOCAL) == ERR_OK);
     for (size_t i = 0; safe && i < d->n; i++)
-        if (d->targets[i].fate == FATE_ACCEPT)
+        if (d->targets[i].fate == FATE_ACCEPT && is_late(d))
+            d->targets[i].fate = FATE_LATER;
+        else if (d->targets[i].fate == FATE_ACCEPT)
             commit_target(d, &d->targets[i]);
     if (safe && count_fate(d, FATE_LATER))
         safe = queue_fate(d, FATE_LATER, RECIPIENT_LOCAL) == ERR_OK;
@@ -319,6 +327,7 @@ static bool is_looping(struct delivery *d) {
 void edge_deliver(struct edge_connection *c, const struct smtp_session_facts *facts, struct smtp_transaction *t, struct smtp_reply *reply) {
     struct delivery d = {.c = c, .facts = facts, .t = t, .sender = t->sender.whole};
     random_fill(c->edge->env->random, d.id, sizeof(d.id));
+    d.deadline_us = loop_now_us(c->edge->env->loop) + EDGE_DELIVER_US;
     if (is_looping(&d)) {
         set_reply(reply, 554, VIEW("5.4.6"), VIEW("The message has been through too many servers: a mail loop"));
         return;

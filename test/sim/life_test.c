@@ -378,6 +378,64 @@ static void test_long_list(void **state) {
     disk_free(sim_fini(&sim));
 }
 
+/* ---- slow mailboxes ---- */
+
+#define SLOW_ACCOUNTS 28
+#define SLOW_COMMIT_US (25 * US_PER_S) /* below the idle time after which a mailbox leaves */
+#define SLOW_PATIENCE_US (600 * US_PER_S) /* RFC5321-4.5.3.2.6: then the client gives up, and sends it all again */
+
+static bool slow_commit(struct channel_tap *tap, const char *channel, uint16_t code, bool is_reply, int64_t *delay_us) {
+    (void)tap;
+    (void)channel;
+    if (!is_reply && code == ACCOUNT_MESSAGE_BASE + ACCOUNT_OP_deliver_commit)
+        *delay_us = SLOW_COMMIT_US;
+    return true;
+}
+
+static void story_slow(struct sim *sim, void *arg) {
+    const char *const *accounts = arg;
+    unsigned code = 0;
+    struct channel_tap tap = {slow_commit};
+    assert_int_equal(sim_start(sim), ERR_OK);
+    struct sim_client client;
+    smtp_open(sim, SIM_SMTP_PORT, &client);
+    assert_int_equal(sim_smtp(&client, "MAIL FROM:<a@example.net>", &code), ERR_OK);
+    for (unsigned i = 0; i < SLOW_ACCOUNTS; i++) {
+        char line[100];
+        (void)snprintf(line, sizeof(line), "RCPT TO:<%s>", accounts[i]);
+        assert_int_equal(sim_smtp(&client, line, &code), ERR_OK);
+        assert_int_equal(code, 250);
+    }
+    assert_int_equal(sim_smtp(&client, "DATA", &code), ERR_OK);
+    loop_set_channel_tap(sim->loop, &tap);
+    assert_int_equal(sim_write(&client, MESSAGE), ERR_OK);
+    assert_int_equal(sim_write(&client, VIEW("\r\n.\r\n")), ERR_OK);
+    assert_int_equal(input_fill(&client.input, loop_now_us(sim->loop) + SLOW_PATIENCE_US), ERR_OK);
+    expect_line(&client, "250 ");
+    loop_set_channel_tap(sim->loop, NULL);
+    sim_close(&client);
+    assert_int_equal(co_sleep(1800 * US_PER_S), ERR_OK);
+    sim_stop(sim);
+}
+
+/* However long its mailboxes take, the client has its answer in time; the rest is the queue's. */
+static void test_slow_mailboxes(void **state) {
+    (void)state;
+    char names[SLOW_ACCOUNTS][40];
+    const char *accounts[SLOW_ACCOUNTS];
+    for (unsigned i = 0; i < SLOW_ACCOUNTS; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "slow%u@localhost", i);
+        accounts[i] = names[i];
+    }
+    struct sim sim;
+    sim_init(&sim, 10, NULL, accounts, SLOW_ACCOUNTS);
+    assert_true(sim_run(&sim, story_slow, accounts));
+    struct disk *disk = sim_fini(&sim);
+    for (unsigned i = 0; i < SLOW_ACCOUNTS; i++)
+        assert_int_equal(sim_count_messages(disk, i + 1, VIEW("Subject: life")), 1);
+    disk_free(disk);
+}
+
 /* ---- clients that say nothing ---- */
 
 #define SILENCE_S 60 /* EDGE_TLS_US */
@@ -517,6 +575,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_leaving_mailbox), cmocka_unit_test(test_forgotten_login),
         cmocka_unit_test(test_declared_size),   cmocka_unit_test(test_damaged_account),
         cmocka_unit_test(test_removed_account), cmocka_unit_test(test_long_list),
+        cmocka_unit_test(test_slow_mailboxes),
         cmocka_unit_test(test_silent_clients),
         cmocka_unit_test(test_way_back),
         cmocka_unit_test(test_goodbye),
