@@ -29,8 +29,8 @@ struct process_spawner_params {
     enum confine_level level;
 };
 enum err process_spawner_new(const struct process_spawner_params *params, struct process_spawner **out, struct buf *why) MUST_CHECK;
-struct spawner *process_spawner_interface(struct process_spawner *spawner);
-void process_spawner_free(struct process_spawner *spawner);
+struct spawner *process_spawner_interface(struct process_spawner *p);
+void process_spawner_free(struct process_spawner *p);
 
 /* The uid of a role's processes, or of an account's mailbox, at the root levels; 0 at the user level (stays what it is). */
 uid_t process_role_uid(enum role role);
