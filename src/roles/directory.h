@@ -12,7 +12,7 @@
 #include "tls/tls.h"
 
 #define DIRECTORY_SESSIONS_MAX 50000         /* logins begun or open, all edges together */
-#define DIRECTORY_SESSIONS_PER_PEER 20000    /* above an edge's connections: one that lost its head leaves room for the others */
+#define DIRECTORY_SESSIONS_PER_PEER 20000    /* above an edge's connections: a mad one leaves room for the others */
 #define DIRECTORY_NETWORKS_MAX 100000        /* networks whose failures are remembered */
 #define DIRECTORY_CLEAN_US (1 * US_PER_S)    /* between two looks for room: each goes through all */
 #define DIRECTORY_LOGIN_US (120 * US_PER_S)  /* between start and proof */

@@ -162,7 +162,8 @@ int process_role_main(int argc, char **argv, const struct title *title) {
     (void)mallopt(M_TOP_PAD, ROLE_TOP_PAD);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGINT, SIG_IGN); /* a terminal's Ctrl-C is for the supervisor, which then asks us */
-    (void)setenv("TZ", "UTC", 1); /* and read now: certificate dates ask for the zone, when no file can be opened any more */
+    /* And read now: certificate dates ask for the zone, when no file can be opened any more. */
+    (void)setenv("TZ", "UTC", 1);
     tzset();
     struct buf why;
     buf_init(&why, 1000);

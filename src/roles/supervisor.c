@@ -15,7 +15,8 @@
 #define SUPERVISOR_EDGES_MAX 64
 #define SUPERVISOR_LAST_WORDS_US (5 * US_PER_S) /* between a role's closed channel and its exit */
 #define SUPERVISOR_LEAVE_US (30 * US_PER_S)     /* for a mailbox that was allowed to leave, or told to */
-#define SUPERVISOR_ASKED_MAX 512                /* requests of one role at a time: they wait for mailboxes, and a slow one must not hold up the others */
+/* Requests of one role at a time: they wait for mailboxes, and a slow one must not hold up the others. */
+#define SUPERVISOR_ASKED_MAX 512
 
 /* Who talks to whom without being asked; both ends are offered as soon as both are ready. */
 static const struct {
@@ -600,6 +601,7 @@ enum err supervisor_new(const struct supervisor_params *params, struct superviso
     s->mailboxes = map_new(seed, SUPERVISOR_MAILBOXES_MAX);
     s->accounts = map_new(seed, SUPERVISOR_ACCOUNTS_MAX);
     s->grants = map_new(seed, SUPERVISOR_GRANTS_MAX);
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
     s->fixed = calloc(SUPERVISOR_EDGES_MAX + ROLE_COUNT, sizeof(*s->fixed));
     if (!s->group || !s->handlers || !s->mailboxes || !s->accounts || !s->grants || !s->fixed) {
         supervisor_free(s);
@@ -681,7 +683,7 @@ void supervisor_free(struct supervisor *s) {
     }
     if (s->group)
         co_group_free(s->group);
-    for (size_t i = 0; i < s->fixed_n; i++)
+    for (size_t i = 0; s->fixed && i < s->fixed_n; i++)
         slot_free(s->fixed[i]);
     free(s->fixed);
     map_free(s->mailboxes);

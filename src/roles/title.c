@@ -29,6 +29,10 @@ void title_init(struct title *title, int argc, char **argv) {
                 if (environ[i] == end)
                     end = environ[i] + strlen(environ[i]) + 1; /* NOLINT: as above */
             environ = moved; /* lives as long as the process */
+        } else {
+            for (size_t i = 0; i < n; i++)
+                free(moved[i]);
+            free(moved);
         }
     }
     title->start = argv[0];
