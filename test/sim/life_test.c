@@ -381,7 +381,7 @@ static void test_long_list(void **state) {
 /* ---- slow mailboxes ---- */
 
 #define SLOW_ACCOUNTS 28
-#define SLOW_COMMIT_US (25 * US_PER_S) /* below the idle time after which a mailbox leaves */
+#define SLOW_COMMIT_US (25 * US_PER_S)    /* below the idle time after which a mailbox leaves */
 #define SLOW_PATIENCE_US (600 * US_PER_S) /* RFC5321-4.5.3.2.6: then the client gives up, and sends it all again */
 
 static bool slow_commit(struct channel_tap *tap, const char *channel, uint16_t code, bool is_reply, int64_t *delay_us) {
@@ -485,7 +485,7 @@ static void story_way_back(struct sim *sim, void *arg) {
         assert_int_equal(sim_imap_login(sim, "user@localhost", &imap), ERR_OK);
         assert_int_equal(sim_write(&imap, VIEW("x UNAUTHENTICATE\r\ny NOOP\r\n")), ERR_OK);
         for (uint64_t turns = random_below(&sim->random.random, 60); turns > 0; turns--)
-            assert_int_equal(co_yield(), ERR_OK);
+            assert_int_equal(co_yield (), ERR_OK);
         assert_true(sim_kill(sim, *victim, 0));
         assert_int_equal(co_sleep(20 * US_PER_S), ERR_OK); /* longer than the mailbox waits for the rest */
         sim_close(&imap);
@@ -575,10 +575,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_leaving_mailbox), cmocka_unit_test(test_forgotten_login),
         cmocka_unit_test(test_declared_size),   cmocka_unit_test(test_damaged_account),
         cmocka_unit_test(test_removed_account), cmocka_unit_test(test_long_list),
-        cmocka_unit_test(test_slow_mailboxes),
-        cmocka_unit_test(test_silent_clients),
-        cmocka_unit_test(test_way_back),
-        cmocka_unit_test(test_goodbye),
+        cmocka_unit_test(test_slow_mailboxes),  cmocka_unit_test(test_silent_clients),
+        cmocka_unit_test(test_way_back),        cmocka_unit_test(test_goodbye),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
