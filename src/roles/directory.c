@@ -14,7 +14,8 @@
 
 /* ---- what others ask ---- */
 
-static enum err handle_tls_chains(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_tls_chains(void *ctx, struct call *call, void *reply,
+                                  struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply_handles;
     struct directory *d = ((struct directory_peer *)ctx)->directory;
     struct tls_chains *chains = reply;
@@ -27,7 +28,8 @@ static enum err handle_tls_chains(void *ctx, struct call *call, void *reply, str
     return ERR_OK;
 }
 
-static enum err handle_tls_sign(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_tls_sign(void *ctx, struct call *call, void *reply,
+                                struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply_handles;
     struct directory *d = ((struct directory_peer *)ctx)->directory;
     const struct tls_sign *sign = call->request;
@@ -46,7 +48,8 @@ static enum err handle_tls_sign(void *ctx, struct call *call, void *reply, struc
     return ERR_NOT_FOUND;
 }
 
-static enum err handle_cleanup(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_cleanup(void *ctx, struct call *call, void *reply,
+                               struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)call;
     (void)reply_handles;
     struct cleanup_result *result = reply;
@@ -54,7 +57,8 @@ static enum err handle_cleanup(void *ctx, struct call *call, void *reply, struct
     return ERR_OK;
 }
 
-static enum err handle_seed(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_seed(void *ctx, struct call *call, void *reply,
+                            struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     (void)reply_handles;
     struct directory *d = ((struct role_env *)ctx)->state;
@@ -83,7 +87,8 @@ static void control_body(void *arg) {
     free(connection);
 }
 
-static enum err handle_control(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_control(void *ctx, struct call *call, void *reply,
+                               struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     (void)reply_handles;
     struct role_env *env = ctx;
@@ -103,27 +108,32 @@ static enum err handle_control(void *ctx, struct call *call, void *reply, struct
 }
 
 static const struct channel_handler edge_handlers[] = {
-    {&message_auth_start, directory_handle_auth_start},      {&message_auth_proof, directory_handle_auth_proof},
-    {&message_auth_end, directory_handle_auth_end},          {&message_sender_check, directory_handle_sender},
-    {&message_recipient_lookup, directory_handle_recipient}, {&message_tls_chains, handle_tls_chains},
+    {&message_auth_start, directory_handle_auth_start},
+    {&message_auth_proof, directory_handle_auth_proof},
+    {&message_auth_end, directory_handle_auth_end},
+    {&message_sender_check, directory_handle_sender},
+    {&message_recipient_lookup, directory_handle_recipient},
+    {&message_tls_chains, handle_tls_chains},
     {&message_tls_sign, handle_tls_sign},
 };
 static const struct channel_handler queue_handlers[] = {{&message_recipient_lookup_queue, directory_handle_recipient},
-                                                       {&message_relay_check, directory_handle_relay}};
+                                                        {&message_relay_check, directory_handle_relay}};
 static const struct channel_handler postmaster_handlers[] = {{&message_cleanup_directory, handle_cleanup}};
-static const struct channel_handler supervisor_handlers[] = {{&message_seed_account, handle_seed}, {&message_control_offer, handle_control}};
+static const struct channel_handler supervisor_handlers[] = {{&message_seed_account, handle_seed},
+                                                             {&message_control_offer, handle_control}};
 
 /* ---- accounts and domains ---- */
 
-enum err directory_announce(struct directory *d, uint64_t account, struct view address, uint64_t quota_octets, bool gone) {
+enum err directory_announce(struct directory *d, uint64_t account, struct view address, uint64_t quota_octets,
+                            bool gone) {
     struct account_known known = {.account = account, .address = address, .quota_octets = quota_octets, .gone = gone};
     struct accounts_known all = {.accounts = &known, .accounts_n = 1};
     struct arena *arena = arena_new("announce", 4096);
     if (!arena)
         return ERR_NO_MEMORY;
     struct nothing nothing;
-    enum err err = channel_call(d->env->supervisor, &message_accounts_known, &all, NULL, 0, loop_now_us(d->env->loop) + ROLE_CALL_US, arena,
-                                &nothing, NULL);
+    enum err err = channel_call(d->env->supervisor, &message_accounts_known, &all, NULL, 0,
+                                loop_now_us(d->env->loop) + ROLE_CALL_US, arena, &nothing, NULL);
     arena_free(arena);
     return err;
 }
@@ -142,8 +152,8 @@ static enum err announce_all(struct directory *d) {
             batch[i] = (struct account_known){
                 .account = rows[at + i].id, .address = rows[at + i].address, .quota_octets = rows[at + i].quota_octets};
         struct nothing nothing;
-        err = channel_call(d->env->supervisor, &message_accounts_known, &all, NULL, 0, loop_now_us(d->env->loop) + ROLE_CALL_US, arena, &nothing,
-                           NULL);
+        err = channel_call(d->env->supervisor, &message_accounts_known, &all, NULL, 0,
+                           loop_now_us(d->env->loop) + ROLE_CALL_US, arena, &nothing, NULL);
     }
     arena_free(arena);
     return err;
@@ -177,7 +187,7 @@ static void make_missing_keys(struct directory *d) {
     size_t n = 0;
     if (!arena || directory_domain_list(d->store, arena, &domains, &n) != ERR_OK)
         n = 0;
-    for (size_t i = 0; i < n && co_yield() == ERR_OK; i++) {
+    for (size_t i = 0; i < n && co_yield () == ERR_OK; i++) {
         struct domain_key *keys;
         size_t keys_n;
         bool has_rsa = false;
@@ -186,7 +196,8 @@ static void make_missing_keys(struct directory *d) {
         for (size_t j = 0; j < keys_n; j++)
             has_rsa = has_rsa || view_eq(keys[j].algorithm, VIEW("rsa"));
         enum err err = has_rsa ? ERR_OK : add_domain_key(d, domains[i].name, VIEW("rsa1"), VIEW("rsa"));
-        if (err != ERR_OK && err != ERR_CANCELED && err != ERR_NOT_FOUND) /* the end of the role, or of the domain meanwhile */
+        if (err != ERR_OK && err != ERR_CANCELED &&
+            err != ERR_NOT_FOUND) /* the end of the role, or of the domain meanwhile */
             log_event(&d->env->log, LOG_ERROR, "domain.key", LF_VIEW("domain", domains[i].name), LF_ERR(err));
     }
     arena_free(arena);
@@ -202,7 +213,8 @@ static void make_keys(void *arg) {
 }
 
 void directory_complete_keys(struct directory *d) {
-    if (d->env->simulated) /* how long a prime is looked for comes from OpenSSL's own randomness: the story would not repeat */
+    if (d->env
+            ->simulated) /* how long a prime is looked for comes from OpenSSL's own randomness: the story would not repeat */
         return;
     d->keys_are_asked = true;
     if (!d->makes_keys)
@@ -300,15 +312,19 @@ static enum err directory_start(struct role_env *env, struct buf *why) {
         return ERR_NO_MEMORY;
     enum err err = directory_store_open(env->disk, loop_clock(env->loop), env->random, &d->store);
     if (err != ERR_OK) {
-        buf_put_str(why, err == ERR_AGAIN ? "another process has directory.db" : "directory.db cannot be opened: is the directory writable and is there space?");
+        buf_put_str(why, err == ERR_AGAIN
+                             ? "another process has directory.db"
+                             : "directory.db cannot be opened: is the directory writable and is there space?");
         return err;
     }
     TRY(load_secret(d));
     const struct role_configure *config = env->config;
     err = config->certificate.n ? add_tls_key(d, config->private_key, config->certificate) : load_own_key(d);
     if (err != ERR_OK) {
-        buf_put_str(why, config->certificate.n ? "the configured certificate and private key cannot be read or do not belong together: correct tls { certificate, key }, PEM files with an EC or RSA key"
-                                               : "the self-signed certificate cannot be made or read");
+        buf_put_str(why, config->certificate.n
+                             ? "the configured certificate and private key cannot be read or do not belong together: "
+                               "correct tls { certificate, key }, PEM files with an EC or RSA key"
+                             : "the self-signed certificate cannot be made or read");
         return err;
     }
     TRY(announce_all(d));
@@ -319,7 +335,8 @@ static void peer_closed(void *ctx, enum err why) {
     struct directory_peer *peer = ctx;
     struct directory *d = peer->directory;
     if (why == ERR_SYNTAX)
-        log_event(&d->env->log, LOG_ERROR, "peer.protocol", LF_TEXT("peer", role_name(peer->role)), LF_U64("index", peer->index));
+        log_event(&d->env->log, LOG_ERROR, "peer.protocol", LF_TEXT("peer", role_name(peer->role)),
+                  LF_U64("index", peer->index));
     directory_sessions_drop(d, peer);
 }
 
@@ -364,7 +381,8 @@ static void directory_offer(struct role_env *env, const struct channel_offer *of
         channel_free(channel);
         return;
     }
-    *peer = (struct directory_peer){.directory = d, .role = (enum role)offer->peer, .index = offer->index, .channel = channel, .next = d->peers};
+    *peer = (struct directory_peer){
+        .directory = d, .role = (enum role)offer->peer, .index = offer->index, .channel = channel, .next = d->peers};
     if (channel_start(channel, role_name(peer->role), handlers, n, peer, env->group) != ERR_OK) {
         channel_free(channel);
         free(peer);

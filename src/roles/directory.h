@@ -11,12 +11,12 @@
 #include "sasl/scram.h"
 #include "tls/tls.h"
 
-#define DIRECTORY_SESSIONS_MAX 50000         /* logins begun or open, all edges together */
-#define DIRECTORY_SESSIONS_PER_PEER 20000    /* above an edge's connections: a mad one leaves room for the others */
-#define DIRECTORY_NETWORKS_MAX 100000        /* networks whose failures are remembered */
-#define DIRECTORY_CLEAN_US (1 * US_PER_S)    /* between two looks for room: each goes through all */
-#define DIRECTORY_LOGIN_US (120 * US_PER_S)  /* between start and proof */
-#define DIRECTORY_FAILURES_FREE 3            /* wrong passwords of a network before it is slowed down */
+#define DIRECTORY_SESSIONS_MAX 50000        /* logins begun or open, all edges together */
+#define DIRECTORY_SESSIONS_PER_PEER 20000   /* above an edge's connections: a mad one leaves room for the others */
+#define DIRECTORY_NETWORKS_MAX 100000       /* networks whose failures are remembered */
+#define DIRECTORY_CLEAN_US (1 * US_PER_S)   /* between two looks for room: each goes through all */
+#define DIRECTORY_LOGIN_US (120 * US_PER_S) /* between start and proof */
+#define DIRECTORY_FAILURES_FREE 3           /* wrong passwords of a network before it is slowed down */
 #define DIRECTORY_FAILURES_FORGET_US (3600 * US_PER_S)
 #define DIRECTORY_DELAY_FIRST_US (500 * US_PER_MS)
 #define DIRECTORY_DELAY_MAX_US (10 * US_PER_S)
@@ -67,7 +67,7 @@ struct auth_session {
     struct view nonce, salt;
     uint32_t iterations;
     struct scram_keys keys;
-    bool exists;   /* the account is there and enabled; else every proof is wrong */
+    bool exists; /* the account is there and enabled; else every proof is wrong */
     bool proven;
     uint64_t account;
     struct view address;
@@ -88,7 +88,8 @@ void directory_auth_fini(struct directory *d);
 /* ---- routes ---- */
 channel_handle_fn directory_handle_recipient, directory_handle_sender, directory_handle_relay;
 /* Lower-case ASCII, the last '@' splits; ERR_SYNTAX without a domain. The result lives in arena. */
-enum err directory_normalise(struct view address, struct arena *arena, struct view *whole, struct view *local, struct view *domain) MUST_CHECK;
+enum err directory_normalise(struct view address, struct arena *arena, struct view *whole, struct view *local,
+                             struct view *domain) MUST_CHECK;
 
 /* ---- control ---- */
 /* Serves one connection of the command line on the calling coroutine; takes the stream over. */
@@ -98,6 +99,7 @@ enum err directory_ensure_domain(struct directory *d, struct view name) MUST_CHE
 /* Makes the keys that domains lack, on a coroutine of its own. */
 void directory_complete_keys(struct directory *d);
 /* Tells the supervisor about an account that was made, changed or removed. */
-enum err directory_announce(struct directory *d, uint64_t account, struct view address, uint64_t quota_octets, bool gone) MUST_CHECK;
+enum err directory_announce(struct directory *d, uint64_t account, struct view address, uint64_t quota_octets,
+                            bool gone) MUST_CHECK;
 
 #endif

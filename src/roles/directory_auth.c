@@ -158,12 +158,14 @@ static enum err session_begin(struct directory *d, const struct auth_start *star
     return session_verifier(d, session, whole);
 }
 
-enum err directory_handle_auth_start(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+enum err directory_handle_auth_start(void *ctx, struct call *call, void *reply,
+                                     struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply_handles;
     struct directory_peer *peer = ctx;
     struct directory *d = peer->directory;
     const struct auth_start *start = call->request;
-    if (scram_key_size((enum scram_hash)start->hash) == 0 || start->client_nonce.n == 0 || start->protocol >= PROTOCOL_COUNT)
+    if (scram_key_size((enum scram_hash)start->hash) == 0 || start->client_nonce.n == 0 ||
+        start->protocol >= PROTOCOL_COUNT)
         return ERR_SYNTAX;
     bool is_full = map_count(d->sessions) >= DIRECTORY_SESSIONS_MAX || peer->sessions >= DIRECTORY_SESSIONS_PER_PEER;
     if (is_full && loop_now_us(d->env->loop) >= d->cleaned_us + DIRECTORY_CLEAN_US)
@@ -204,7 +206,8 @@ enum err directory_handle_auth_start(void *ctx, struct call *call, void *reply, 
 }
 
 /* address: outlives the session, which may end while we wait for the supervisor. */
-static enum err make_grant(struct directory *d, const struct auth_session *session, struct view address, struct arena *arena, struct view *id) {
+static enum err make_grant(struct directory *d, const struct auth_session *session, struct view address,
+                           struct arena *arena, struct view *id) {
     uint8_t *random_id = arena_alloc(arena, MESSAGE_ID_SIZE);
     if (!random_id)
         return ERR_NO_MEMORY;
@@ -220,7 +223,8 @@ static enum err make_grant(struct directory *d, const struct auth_session *sessi
         .expires_us = loop_wall_us(d->env->loop) + GRANT_LIFE_US,
     };
     struct nothing nothing;
-    TRY(channel_call(d->env->supervisor, &message_grant, &grant, NULL, 0, loop_now_us(d->env->loop) + ROLE_CALL_US, arena, &nothing, NULL));
+    TRY(channel_call(d->env->supervisor, &message_grant, &grant, NULL, 0, loop_now_us(d->env->loop) + ROLE_CALL_US,
+                     arena, &nothing, NULL));
     *id = grant.id;
     return ERR_OK;
 }
@@ -231,7 +235,8 @@ static bool final_has_nonce(struct view final_bare, struct view nonce) {
     return at >= 0 && view_eq(view_skip(final_bare, (size_t)at + 3), nonce);
 }
 
-enum err directory_handle_auth_proof(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+enum err directory_handle_auth_proof(void *ctx, struct call *call, void *reply,
+                                     struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply_handles;
     struct directory_peer *peer = ctx;
     struct directory *d = peer->directory;
@@ -257,7 +262,8 @@ enum err directory_handle_auth_proof(void *ctx, struct call *call, void *reply, 
     if (err != ERR_OK) {
         if (err == ERR_DENIED && session->throttled)
             network_failed(d, &session->network);
-        log_event(&d->env->log, LOG_INFO, "login.failed", LF_TEXT("protocol", protocol_name(session->protocol)), LF_ERR(err));
+        log_event(&d->env->log, LOG_INFO, "login.failed", LF_TEXT("protocol", protocol_name(session->protocol)),
+                  LF_ERR(err));
         session_free(d, session);
         return err;
     }
@@ -265,7 +271,8 @@ enum err directory_handle_auth_proof(void *ctx, struct call *call, void *reply, 
     result->account = session->account;
     result->server_signature = view_of(signature, scram_key_size(session->hash));
     TRY(arena_view(call->arena, session->address, &result->address));
-    log_event(&d->env->log, LOG_INFO, "login", LF_TEXT("protocol", protocol_name(session->protocol)), LF_VIEW("account", session->address));
+    log_event(&d->env->log, LOG_INFO, "login", LF_TEXT("protocol", protocol_name(session->protocol)),
+              LF_VIEW("account", session->address));
     if (session->protocol != PROTOCOL_SUBMISSION) {
         /* A mailbox session lives by its grant; nothing is left to ask here. */
         uint64_t id = session->id;
@@ -277,7 +284,8 @@ enum err directory_handle_auth_proof(void *ctx, struct call *call, void *reply, 
     return err;
 }
 
-enum err directory_handle_auth_end(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+enum err directory_handle_auth_end(void *ctx, struct call *call, void *reply,
+                                   struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     (void)reply_handles;
     struct directory_peer *peer = ctx;

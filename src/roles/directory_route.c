@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-enum err directory_normalise(struct view address, struct arena *arena, struct view *whole, struct view *local, struct view *domain) {
+enum err directory_normalise(struct view address, struct arena *arena, struct view *whole, struct view *local,
+                             struct view *domain) {
     ssize_t at = view_rfind_byte(address, '@');
     if (at <= 0 || (size_t)at + 1 >= address.n || address.n > DIRECTORY_ADDRESS_MAX)
         return ERR_SYNTAX;
@@ -32,7 +33,8 @@ struct route {
 
 static enum err route_add(struct route *route, enum recipient_kind kind, uint64_t account, struct view address) {
     for (uint32_t i = 0; i < route->n; i++)
-        if (route->targets[i].kind == kind && route->targets[i].account == account && view_eq(route->targets[i].address, address))
+        if (route->targets[i].kind == kind && route->targets[i].account == account &&
+            view_eq(route->targets[i].address, address))
             return ERR_OK;
     if (route->n >= MESSAGE_RECIPIENTS_MAX)
         return ERR_FULL;
@@ -43,7 +45,8 @@ static enum err route_add(struct route *route, enum recipient_kind kind, uint64_
             return ERR_NO_MEMORY;
         route->targets = grown;
     }
-    route->targets[route->n++] = (struct recipient_target){.kind = (uint8_t)kind, .account = account, .address = address};
+    route->targets[route->n++] =
+        (struct recipient_target){.kind = (uint8_t)kind, .account = account, .address = address};
     return ERR_OK;
 }
 
@@ -107,7 +110,8 @@ static enum err route_address(struct route *route, struct view address, unsigned
     return route_add(route, RECIPIENT_REMOTE, 0, kept);
 }
 
-enum err directory_handle_recipient(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+enum err directory_handle_recipient(void *ctx, struct call *call, void *reply,
+                                    struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply_handles;
     struct directory_peer *peer = ctx;
     struct directory *d = peer->directory;
@@ -125,10 +129,12 @@ enum err directory_handle_recipient(void *ctx, struct call *call, void *reply, s
         result->targets_n = route.n;
         return ERR_OK;
     case ERR_SYNTAX:
-        *result = (struct recipient_result){.reply = 553, .status = VIEW("5.1.3"), .text = VIEW("The address needs a domain")};
+        *result = (struct recipient_result){
+            .reply = 553, .status = VIEW("5.1.3"), .text = VIEW("The address needs a domain")};
         return ERR_OK;
     case ERR_NOT_FOUND:
-        *result = (struct recipient_result){.reply = 550, .status = VIEW("5.1.1"), .text = VIEW("No such mailbox here")};
+        *result =
+            (struct recipient_result){.reply = 550, .status = VIEW("5.1.1"), .text = VIEW("No such mailbox here")};
         return ERR_OK;
     case ERR_DENIED:
         *result = (struct recipient_result){.reply = 550, .status = VIEW("5.7.1")};
@@ -136,13 +142,16 @@ enum err directory_handle_recipient(void *ctx, struct call *call, void *reply, s
                                         : VIEW("Delivery to other domains is switched off on this server");
         return ERR_OK;
     case ERR_TEMPORARY:
-        *result = (struct recipient_result){.reply = 450, .status = VIEW("4.2.1"), .text = VIEW("The mailbox is disabled; try again later")};
+        *result = (struct recipient_result){
+            .reply = 450, .status = VIEW("4.2.1"), .text = VIEW("The mailbox is disabled; try again later")};
         return ERR_OK;
     case ERR_LIMIT:
-        *result = (struct recipient_result){.reply = 550, .status = VIEW("5.4.6"), .text = VIEW("The address leads to itself")};
+        *result = (struct recipient_result){
+            .reply = 550, .status = VIEW("5.4.6"), .text = VIEW("The address leads to itself")};
         return ERR_OK;
     case ERR_FULL:
-        *result = (struct recipient_result){.reply = 550, .status = VIEW("5.3.4"), .text = VIEW("The address has too many members")};
+        *result = (struct recipient_result){
+            .reply = 550, .status = VIEW("5.3.4"), .text = VIEW("The address has too many members")};
         return ERR_OK;
     default:
         return err;
@@ -150,7 +159,8 @@ enum err directory_handle_recipient(void *ctx, struct call *call, void *reply, s
 }
 
 /* One may send as whoever's mail one gets. ERR_DENIED if not. */
-static enum err may_send_as(struct directory *d, const struct auth_session *session, struct view address, struct arena *arena) {
+static enum err may_send_as(struct directory *d, const struct auth_session *session, struct view address,
+                            struct arena *arena) {
     if (address.n == 0)
         return ERR_OK;
     struct route route = {.d = d, .arena = arena};
@@ -158,10 +168,13 @@ static enum err may_send_as(struct directory *d, const struct auth_session *sess
     for (uint32_t i = 0; err == ERR_OK && i < route.n; i++)
         if (route.targets[i].kind == RECIPIENT_LOCAL && route.targets[i].account == session->account)
             return ERR_OK;
-    return err == ERR_OK || err == ERR_NOT_FOUND || err == ERR_SYNTAX || err == ERR_LIMIT || err == ERR_FULL ? ERR_DENIED : err;
+    return err == ERR_OK || err == ERR_NOT_FOUND || err == ERR_SYNTAX || err == ERR_LIMIT || err == ERR_FULL
+               ? ERR_DENIED
+               : err;
 }
 
-enum err directory_handle_sender(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+enum err directory_handle_sender(void *ctx, struct call *call, void *reply,
+                                 struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     (void)reply_handles;
     struct directory_peer *peer = ctx;
@@ -194,7 +207,8 @@ static enum err may_relay_to(struct directory *d, struct view address, bool logg
     return is_member ? ERR_OK : ERR_DENIED;
 }
 
-enum err directory_handle_relay(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+enum err directory_handle_relay(void *ctx, struct call *call, void *reply,
+                                struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     (void)reply_handles;
     struct directory_peer *queue = ctx;

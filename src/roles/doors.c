@@ -63,7 +63,8 @@ static enum err door_open(struct doors *doors, struct door *door) {
     struct mailbox_request request = {.account = door->number};
     struct nothing nothing;
     struct handle handles[CHANNEL_HANDLES_MAX] = {0};
-    enum err err = channel_call(env->supervisor, doors->request, &request, NULL, 0, loop_now_us(env->loop) + ROLE_CALL_US, arena, &nothing, handles);
+    enum err err = channel_call(env->supervisor, doors->request, &request, NULL, 0,
+                                loop_now_us(env->loop) + ROLE_CALL_US, arena, &nothing, handles);
     arena_free(arena);
     if (err != ERR_OK)
         return err;
@@ -120,8 +121,8 @@ static void door_release(struct doors *doors, struct door *door, bool broken) {
         door_free(doors, door);
 }
 
-static enum err door_call(struct doors *doors, uint64_t number, enum account_op op, const void *args, struct file *file, struct arena *arena,
-                          void *result) {
+static enum err door_call(struct doors *doors, uint64_t number, enum account_op op, const void *args, struct file *file,
+                          struct arena *arena, void *result) {
     enum err err = ERR_AGAIN;
     for (int attempt = 0; attempt < 2 && err == ERR_AGAIN; attempt++) {
         struct door *door = NULL;
@@ -142,7 +143,7 @@ enum err doors_check(struct doors *doors, uint64_t account, const struct deliver
     return door_call(doors, account, ACCOUNT_OP_deliver_check, args, NULL, arena, result);
 }
 
-enum err doors_commit(struct doors *doors, uint64_t account, const struct deliver_commit_args *args, struct file *file, struct arena *arena,
-                      struct deliver_commit_result *result) {
+enum err doors_commit(struct doors *doors, uint64_t account, const struct deliver_commit_args *args, struct file *file,
+                      struct arena *arena, struct deliver_commit_result *result) {
     return door_call(doors, account, ACCOUNT_OP_deliver_commit, args, file, arena, result);
 }

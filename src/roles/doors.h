@@ -26,7 +26,7 @@ void doors_fini(struct doors *doors);
 enum err doors_check(struct doors *doors, uint64_t account, const struct deliver_check_args *args, struct arena *arena,
                      struct deliver_check_result *result) MUST_CHECK;
 /* ERR_OK: on disk, exactly once for (args->id, args->recipient). file is borrowed. */
-enum err doors_commit(struct doors *doors, uint64_t account, const struct deliver_commit_args *args, struct file *file, struct arena *arena,
-                      struct deliver_commit_result *result) MUST_CHECK;
+enum err doors_commit(struct doors *doors, uint64_t account, const struct deliver_commit_args *args, struct file *file,
+                      struct arena *arena, struct deliver_commit_result *result) MUST_CHECK;
 
 #endif

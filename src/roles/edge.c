@@ -20,8 +20,8 @@ static enum err edge_sign(struct tls_signer *signer, uint64_t key, uint16_t sche
         return ERR_NO_MEMORY;
     struct tls_sign request = {.key = key, .scheme = scheme, .tbs = tbs};
     struct tls_signature result;
-    enum err err = role_peer_call(&edge->directory, &message_tls_sign, &request, NULL, 0, loop_now_us(edge->env->loop) + ROLE_CALL_US, arena,
-                                  &result, NULL);
+    enum err err = role_peer_call(&edge->directory, &message_tls_sign, &request, NULL, 0,
+                                  loop_now_us(edge->env->loop) + ROLE_CALL_US, arena, &result, NULL);
     if (err == ERR_OK) {
         buf_put(out, result.signature);
         err = buf_err(out);
@@ -36,8 +36,8 @@ static enum err fetch_once(struct edge *edge) {
     struct nothing nothing = {0};
     struct tls_chains chains;
     struct tls_server *server = NULL;
-    enum err err = arena ? role_peer_call(&edge->directory, &message_tls_chains, &nothing, NULL, 0, loop_now_us(env->loop) + ROLE_CALL_US, arena,
-                                          &chains, NULL)
+    enum err err = arena ? role_peer_call(&edge->directory, &message_tls_chains, &nothing, NULL, 0,
+                                          loop_now_us(env->loop) + ROLE_CALL_US, arena, &chains, NULL)
                          : ERR_NO_MEMORY;
     if (err == ERR_OK)
         err = tls_server_new(edge->library, &edge->signer, env->random, &server);
@@ -96,7 +96,8 @@ enum err edge_start_tls(struct edge_connection *c, struct stream *plain, struct 
         log_event(&c->log, LOG_INFO, "tls.failed", LF_ERR(err));
         return err;
     }
-    (void)snprintf(c->tls_text, sizeof(c->tls_text), "%s %s", c->tls.version == 0x0304 ? "TLSv1.3" : "TLSv1.2", c->tls.cipher);
+    (void)snprintf(c->tls_text, sizeof(c->tls_text), "%s %s", c->tls.version == 0x0304 ? "TLSv1.3" : "TLSv1.2",
+                   c->tls.cipher);
     *out = secure;
     return ERR_OK;
 }
@@ -133,8 +134,9 @@ static void network_leave(struct edge *edge, struct edge_network *network) {
 static void send_away(struct edge_connection *c) {
     if (c->listener->offer.implicit_tls)
         return;
-    struct view line = c->listener->offer.protocol == PROTOCOL_IMAP ? VIEW("* BYE [UNAVAILABLE] Too many connections; try again later\r\n")
-                                                                    : VIEW("421 4.3.2 Too many connections; try again later\r\n");
+    struct view line = c->listener->offer.protocol == PROTOCOL_IMAP
+                           ? VIEW("* BYE [UNAVAILABLE] Too many connections; try again later\r\n")
+                           : VIEW("421 4.3.2 Too many connections; try again later\r\n");
     (void)!stream_write(c->stream, line, loop_now_us(c->edge->env->loop) + EDGE_GOODBYE_US);
 }
 
@@ -142,7 +144,9 @@ static enum err read_proxy(struct edge_connection *c) {
     struct input input;
     input_init(&input, c->stream, 1024);
     enum err err = proxy_read_header(&input, loop_now_us(c->edge->env->loop) + EDGE_TLS_US);
-    if (err == ERR_OK && input_pending(&input).n) /* octets beyond the header would be lost: clients of ours wait for a greeting or a handshake */
+    if (err == ERR_OK &&
+        input_pending(&input)
+            .n) /* octets beyond the header would be lost: clients of ours wait for a greeting or a handshake */
         err = ERR_SYNTAX;
     input_fini(&input);
     c->peer = c->stream->peer;
@@ -225,7 +229,8 @@ static void accept_all(struct edge_listener *l) {
         }
         if (err == ERR_CANCELED)
             return;
-        if (err != ERR_OK) { /* a firewall's no, perhaps: an edge that accepts nothing any more would look well and be deaf */
+        if (err !=
+            ERR_OK) { /* a firewall's no, perhaps: an edge that accepts nothing any more would look well and be deaf */
             log_event(&env->log, LOG_ERROR, "accept", LF_ERR(err));
             if (co_sleep(EDGE_ACCEPT_RETRY_US) != ERR_OK)
                 return;

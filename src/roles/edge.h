@@ -18,8 +18,8 @@
 /* RFC5321-4.5.3.2.6: a client waits ten minutes for the reply; then it sends all again. One call that began in time may still take two minutes. */
 #define EDGE_DELIVER_US (5 * 60 * US_PER_S)
 #define EDGE_ACCEPT_RETRY_US (1 * US_PER_S)
-#define EDGE_GOODBYE_US (1 * US_PER_S) /* for the one line to a peer over a limit */
-#define EDGE_DERIVE_ROUNDS 500         /* HMACs between two yields: about a quarter of a millisecond */
+#define EDGE_GOODBYE_US (1 * US_PER_S)                  /* for the one line to a peer over a limit */
+#define EDGE_DERIVE_ROUNDS 500                          /* HMACs between two yields: about a quarter of a millisecond */
 #define EDGE_PUMP_IDLE_US (INT64_C(40) * 60 * US_PER_S) /* silence both ways; the mailbox's own limit comes first */
 #define EDGE_NETWORKS_MAX 100000
 #define EDGE_CHAINS_RETRY_US (1 * US_PER_S) /* without certificates there is no TLS: asked until they come */
@@ -81,8 +81,8 @@ struct edge_login {
     struct view address, grant; /* in the arena */
 };
 /* Derives the proof from a password and lets directory check it. Waits as long as directory says. ERR_DENIED: wrong. */
-enum err edge_login_password(struct edge_connection *c, enum protocol protocol, struct view user, struct view password, struct arena *arena,
-                             struct edge_login *out) MUST_CHECK;
+enum err edge_login_password(struct edge_connection *c, enum protocol protocol, struct view user, struct view password,
+                             struct arena *arena, struct edge_login *out) MUST_CHECK;
 
 /* The login is over, or was given up half-way; 0: there was none. */
 void edge_login_end(struct edge *edge, uint64_t session);
@@ -101,6 +101,7 @@ struct edge_recipient {
     uint32_t n;
 };
 /* DESIGN section 2, "Receiving": asks all, decides, commits. Sets every recipient's result and the reply. */
-void edge_deliver(struct edge_connection *c, const struct smtp_session_facts *facts, struct smtp_transaction *t, struct smtp_reply *reply);
+void edge_deliver(struct edge_connection *c, const struct smtp_session_facts *facts, struct smtp_transaction *t,
+                  struct smtp_reply *reply);
 
 #endif

@@ -12,7 +12,7 @@ static enum err derive(struct view password, const struct auth_challenge *challe
     TRY(scram_derivation_init(&d, SCRAM_SHA256, password, challenge->salt, challenge->iterations));
     enum err err = ERR_OK;
     while (err == ERR_OK && !scram_derivation_step(&d, EDGE_DERIVE_ROUNDS))
-        err = co_yield();
+        err = co_yield ();
     if (err == ERR_OK)
         memcpy(salted, d.result, scram_key_size(SCRAM_SHA256));
     scram_derivation_fini(&d);
@@ -24,8 +24,8 @@ struct exchange {
     uint8_t salted[SCRAM_KEY_MAX], proof[SCRAM_KEY_MAX], signature[SCRAM_KEY_MAX];
 };
 
-static enum err prove(struct edge_connection *c, struct exchange *x, const struct auth_challenge *challenge, struct view password,
-                      struct arena *arena, struct auth_result *result) {
+static enum err prove(struct edge_connection *c, struct exchange *x, const struct auth_challenge *challenge,
+                      struct view password, struct arena *arena, struct auth_result *result) {
     size_t n = scram_key_size(SCRAM_SHA256);
     struct buf prepared;
     buf_init_secret(&prepared, SCRAM_PASSWORD_MAX);
@@ -52,8 +52,8 @@ static enum err prove(struct edge_connection *c, struct exchange *x, const struc
         .client_final_bare = buf_view(&x->final_bare),
         .proof = view_of(x->proof, n),
     };
-    return role_peer_call(&c->edge->directory, &message_auth_proof, &proof, NULL, 0, loop_now_us(c->edge->env->loop) + ROLE_CALL_US, arena, result,
-                          NULL);
+    return role_peer_call(&c->edge->directory, &message_auth_proof, &proof, NULL, 0,
+                          loop_now_us(c->edge->env->loop) + ROLE_CALL_US, arena, result, NULL);
 }
 
 void edge_login_end(struct edge *edge, uint64_t session) {
@@ -62,8 +62,8 @@ void edge_login_end(struct edge *edge, uint64_t session) {
         (void)!channel_send(edge->directory.channel, &message_auth_end, &end, NULL, 0);
 }
 
-enum err edge_login_password(struct edge_connection *c, enum protocol protocol, struct view user, struct view password, struct arena *arena,
-                             struct edge_login *out) {
+enum err edge_login_password(struct edge_connection *c, enum protocol protocol, struct view user, struct view password,
+                             struct arena *arena, struct edge_login *out) {
     struct edge *edge = c->edge;
     uint8_t nonce[SCRAM_NONCE_SIZE];
     scram_make_nonce(edge->env->random, nonce);
@@ -75,7 +75,8 @@ enum err edge_login_password(struct edge_connection *c, enum protocol protocol, 
         .peer = c->peer,
     };
     struct auth_challenge challenge;
-    TRY(role_peer_call(&edge->directory, &message_auth_start, &start, NULL, 0, loop_now_us(edge->env->loop) + ROLE_CALL_US, arena, &challenge, NULL));
+    TRY(role_peer_call(&edge->directory, &message_auth_start, &start, NULL, 0,
+                       loop_now_us(edge->env->loop) + ROLE_CALL_US, arena, &challenge, NULL));
     enum err err = challenge.delay_us > 0 ? co_sleep(challenge.delay_us) : ERR_OK;
     struct exchange x = {0};
     buf_init(&x.first_bare, 1000);
@@ -92,7 +93,8 @@ enum err edge_login_password(struct edge_connection *c, enum protocol protocol, 
     if (err != ERR_OK && err != ERR_DENIED) /* directory may still hold it, even as proven */
         edge_login_end(edge, challenge.session);
     TRY(err);
-    *out = (struct edge_login){.session = challenge.session, .account = result.account, .address = result.address, .grant = result.grant};
+    *out = (struct edge_login){
+        .session = challenge.session, .account = result.account, .address = result.address, .grant = result.grant};
     c->account = result.account;
     c->address_n = MIN(result.address.n, sizeof(c->address) - 1);
     memcpy(c->address, result.address.p, c->address_n);

@@ -193,8 +193,10 @@ static enum err queue_fate(struct delivery *d, enum fate fate, enum recipient_ki
     for (size_t i = 0; i <= d->n; i++) {
         if (i < d->n && d->targets[i].fate == fate && d->targets[i].to.kind == kind) {
             const struct recipient_target *to = &d->targets[i].to;
-            batch[submit.targets_n++] = (struct queue_target){
-                .kind = to->kind == RECIPIENT_LOCAL ? RECIPIENT_LOCAL : RECIPIENT_REMOTE, .account = to->account, .address = to->address};
+            batch[submit.targets_n++] =
+                (struct queue_target){.kind = to->kind == RECIPIENT_LOCAL ? RECIPIENT_LOCAL : RECIPIENT_REMOTE,
+                                      .account = to->account,
+                                      .address = to->address};
         }
         if (submit.targets_n == 0 || (i < d->n && submit.targets_n < ARRAY_LEN(batch)))
             continue;
@@ -207,8 +209,8 @@ static enum err queue_fate(struct delivery *d, enum fate fate, enum recipient_ki
             handles = 1;
         }
         struct queue_submit_result result;
-        TRY(role_peer_call(&d->c->edge->queue, &message_queue_submit, &submit, &handle, handles, loop_now_us(env->loop) + ROLE_MAILBOX_CALL_US,
-                           d->t->arena, &result, NULL));
+        TRY(role_peer_call(&d->c->edge->queue, &message_queue_submit, &submit, &handle, handles,
+                           loop_now_us(env->loop) + ROLE_MAILBOX_CALL_US, d->t->arena, &result, NULL));
         submit.targets_n = 0;
     }
     for (size_t i = 0; i < d->n; i++)
@@ -231,7 +233,8 @@ static void commit_target(struct delivery *d, struct target *target) {
     struct deliver_commit_result result;
     if (err == ERR_OK)
         err = doors_commit(&d->c->edge->doors, target->to.account, &args, d->file, d->t->arena, &result);
-    target->fate = err == ERR_OK ? FATE_DONE : FATE_LATER; /* the same delivery id: a commit that did happen is not doubled */
+    target->fate =
+        err == ERR_OK ? FATE_DONE : FATE_LATER; /* the same delivery id: a commit that did happen is not doubled */
     if (err != ERR_OK)
         log_event(&d->c->log, LOG_WARN, "deliver.later", LF_ERR(err), LF_U64("account", target->to.account));
     buf_fini(&prefix);
@@ -276,7 +279,8 @@ static void set_results(struct delivery *d) {
 }
 
 static void decide(struct delivery *d, struct smtp_reply *reply) {
-    size_t accepted = count_fate(d, FATE_ACCEPT), refused = count_fate(d, FATE_REJECT), queued = count_fate(d, FATE_QUEUE);
+    size_t accepted = count_fate(d, FATE_ACCEPT), refused = count_fate(d, FATE_REJECT),
+           queued = count_fate(d, FATE_QUEUE);
     if (accepted + queued == 0) {
         set_results(d);
         if (refused == d->n) {
@@ -291,7 +295,8 @@ static void decide(struct delivery *d, struct smtp_reply *reply) {
      * means that it has forgotten the login (a restart) or that an alias or the configuration changed meanwhile. The sender's next try
      * gets the final word at MAIL or RCPT; a bounce here could come from our own restart alone. */
     /* What must wait goes to disk first; what was refused beside an acceptance becomes a report, made by the queue. */
-    bool safe = queue_fate(d, FATE_QUEUE, RECIPIENT_REMOTE) == ERR_OK && queue_fate(d, FATE_LATER, RECIPIENT_LOCAL) == ERR_OK &&
+    bool safe = queue_fate(d, FATE_QUEUE, RECIPIENT_REMOTE) == ERR_OK &&
+                queue_fate(d, FATE_LATER, RECIPIENT_LOCAL) == ERR_OK &&
                 (d->sender.n == 0 || queue_fate(d, FATE_REJECT, RECIPIENT_LOCAL) == ERR_OK);
     for (size_t i = 0; safe && i < d->n; i++)
         if (d->targets[i].fate == FATE_ACCEPT && is_late(d))
@@ -324,7 +329,8 @@ static bool is_looping(struct delivery *d) {
     return trace_hops(end < 0 ? text : view_sub(text, 0, (size_t)end + 2)) > TRACE_HOPS_MAX;
 }
 
-void edge_deliver(struct edge_connection *c, const struct smtp_session_facts *facts, struct smtp_transaction *t, struct smtp_reply *reply) {
+void edge_deliver(struct edge_connection *c, const struct smtp_session_facts *facts, struct smtp_transaction *t,
+                  struct smtp_reply *reply) {
     struct delivery d = {.c = c, .facts = facts, .t = t, .sender = t->sender.whole};
     random_fill(c->edge->env->random, d.id, sizeof(d.id));
     d.deadline_us = loop_now_us(c->edge->env->loop) + EDGE_DELIVER_US;
@@ -348,6 +354,6 @@ void edge_deliver(struct edge_connection *c, const struct smtp_session_facts *fa
     }
     if (d.own_file)
         file_unref(d.file);
-    log_event(&c->log, reply->code == 250 ? LOG_INFO : LOG_WARN, "message", LF_U64("reply", reply->code), LF_VIEW("from", d.sender),
-              LF_U64("recipients", t->recipients_n), LF_U64("size", t->body_size));
+    log_event(&c->log, reply->code == 250 ? LOG_INFO : LOG_WARN, "message", LF_U64("reply", reply->code),
+              LF_VIEW("from", d.sender), LF_U64("recipients", t->recipients_n), LF_U64("size", t->body_size));
 }

@@ -11,19 +11,19 @@
 #include <unistd.h>
 
 #define LOGIN_BUDGET (64 * 1024)
-#define PUMP_CHUNK 16384 /* while octets flow */
-#define PUMP_SMALL 512   /* on the stack, while a session idles */
+#define PUMP_CHUNK 16384          /* while octets flow */
+#define PUMP_SMALL 512            /* on the stack, while a session idles */
 #define RETURN_US (10 * US_PER_S) /* between the end of the pump and the session's return */
 
 /* A session that lives in a mailbox. */
 struct edge_session {
     struct edge_connection *c;
     struct channel *channel;
-    struct stream *inner;    /* our end of the pair; NULL when the descriptor travelled */
-    bool released;           /* the mailbox wants no more of the client's octets */
+    struct stream *inner; /* our end of the pair; NULL when the descriptor travelled */
+    bool released;        /* the mailbox wants no more of the client's octets */
     bool returned, gone;
-    struct buf unread;       /* with `returned` */
-    struct stream *stream;   /* with `returned`, plain: the client's */
+    struct buf unread;     /* with `returned` */
+    struct stream *stream; /* with `returned`, plain: the client's */
     struct waitq changed;
     bool up_running;
     uint8_t tail[2]; /* the last octets sent to the client */
@@ -38,7 +38,8 @@ struct edge_imap_run {
 
 /* ---- the session's channel ---- */
 
-static enum err on_release(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err on_release(void *ctx, struct call *call, void *reply,
+                           struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)call;
     (void)reply;
     (void)reply_handles;
@@ -76,13 +77,15 @@ static void on_session_closed(void *ctx, enum err why) {
     waitq_wake_all(&s->changed);
 }
 
-static const struct channel_handler session_handlers[] = {{&message_session_release, on_release}, {&message_session_return, on_return}};
+static const struct channel_handler session_handlers[] = {{&message_session_release, on_release},
+                                                          {&message_session_return, on_return}};
 
 /* ---- the pump ---- */
 
 /* One read's octets from one stream to the other. An idle session waits with a small buffer on its stack; `large` is
  * there only while octets come faster than that. */
-static enum err pump_some(struct edge_session *s, struct stream *from, struct stream *to, int64_t deadline_us, struct buf *large) {
+static enum err pump_some(struct edge_session *s, struct stream *from, struct stream *to, int64_t deadline_us,
+                          struct buf *large) {
     uint8_t small[PUMP_SMALL];
     bool is_large = large->cap > 0;
     uint8_t *p = is_large ? buf_room(large, PUMP_CHUNK) : small;
@@ -211,7 +214,8 @@ static enum err session_claim(struct edge_imap_run *run, struct channel **out) {
     struct session_claim claim = {.grant = run->login.grant};
     struct nothing nothing;
     struct handle handles[CHANNEL_HANDLES_MAX] = {0};
-    TRY(channel_call(env->supervisor, &message_session_claim, &claim, NULL, 0, loop_now_us(env->loop) + ROLE_CALL_US, run->arena, &nothing, handles));
+    TRY(channel_call(env->supervisor, &message_session_claim, &claim, NULL, 0, loop_now_us(env->loop) + ROLE_CALL_US,
+                     run->arena, &nothing, handles));
     if (handles[0].kind != HANDLE_CHANNEL) {
         handle_close(&handles[0]);
         return ERR_AGAIN;
@@ -233,7 +237,8 @@ static enum err session_offer(struct edge_imap_run *run, const struct imap_hando
     if (err == ERR_OK) {
         struct handle handle = HANDLE_OF_STREAM(theirs);
         struct nothing nothing;
-        err = channel_call(s->channel, &message_session_open, &open, &handle, 1, loop_now_us(env->loop) + ROLE_CALL_US, run->arena, &nothing, NULL);
+        err = channel_call(s->channel, &message_session_open, &open, &handle, 1, loop_now_us(env->loop) + ROLE_CALL_US,
+                           run->arena, &nothing, NULL);
     }
     buf_fini(&encoded);
     return err;
@@ -269,7 +274,8 @@ static void on_note(void *ctx, const char *event, struct view user) {
     log_event(&run->c->log, LOG_INFO, event, LF_VIEW("user", user));
 }
 
-static const struct imap_greeter_ops edge_imap_ops = {.auth = on_auth, .starttls = on_starttls, .start = on_start, .note = on_note};
+static const struct imap_greeter_ops edge_imap_ops = {
+    .auth = on_auth, .starttls = on_starttls, .start = on_start, .note = on_note};
 
 /* A mailbox that vanished: the client hears it if it is not in the middle of a response. */
 static void say_bye(struct edge_connection *c, const struct edge_session *s) {

@@ -14,7 +14,8 @@ static void reply_login_lost(struct smtp_reply *reply) {
     set_reply(reply, 421, VIEW("4.7.0"), VIEW("Your login was lost; connect and log in again"));
 }
 
-static enum err on_auth(void *ctx, struct smtp_session *session, struct view user, struct view password, struct smtp_reply *reply) {
+static enum err on_auth(void *ctx, struct smtp_session *session, struct view user, struct view password,
+                        struct smtp_reply *reply) {
     struct edge_connection *c = ctx;
     struct arena *arena = arena_new("login", LOGIN_BUDGET);
     if (!arena)
@@ -38,7 +39,8 @@ static enum err on_auth(void *ctx, struct smtp_session *session, struct view use
     return err;
 }
 
-static enum err on_starttls(void *ctx, struct smtp_session *session, struct stream *plain, struct stream **out, struct smtp_session_facts *facts) {
+static enum err on_starttls(void *ctx, struct smtp_session *session, struct stream *plain, struct stream **out,
+                            struct smtp_session_facts *facts) {
     (void)session;
     struct edge_connection *c = ctx;
     TRY(edge_start_tls(c, plain, out));
@@ -64,8 +66,8 @@ static void on_mail(void *ctx, struct smtp_session *session, struct smtp_transac
         return;
     struct sender_check check = {.session = c->auth, .address = t->sender.whole};
     struct nothing nothing;
-    enum err err = role_peer_call(&c->edge->directory, &message_sender_check, &check, NULL, 0, loop_now_us(c->edge->env->loop) + ROLE_CALL_US,
-                                  t->arena, &nothing, NULL);
+    enum err err = role_peer_call(&c->edge->directory, &message_sender_check, &check, NULL, 0,
+                                  loop_now_us(c->edge->env->loop) + ROLE_CALL_US, t->arena, &nothing, NULL);
     if (err == ERR_NOT_FOUND)
         reply_login_lost(reply);
     else if (err == ERR_DENIED)
@@ -74,13 +76,14 @@ static void on_mail(void *ctx, struct smtp_session *session, struct smtp_transac
         set_reply(reply, 451, VIEW("4.3.0"), VIEW("The sender cannot be checked now; try again later"));
 }
 
-static void on_rcpt(void *ctx, struct smtp_session *session, struct smtp_transaction *t, struct smtp_recipient *r, struct smtp_reply *reply) {
+static void on_rcpt(void *ctx, struct smtp_session *session, struct smtp_transaction *t, struct smtp_recipient *r,
+                    struct smtp_reply *reply) {
     (void)session;
     struct edge_connection *c = ctx;
     struct recipient_lookup lookup = {.address = r->address, .session = c->auth};
     struct recipient_result result;
-    enum err err = role_peer_call(&c->edge->directory, &message_recipient_lookup, &lookup, NULL, 0, loop_now_us(c->edge->env->loop) + ROLE_CALL_US,
-                                  t->arena, &result, NULL);
+    enum err err = role_peer_call(&c->edge->directory, &message_recipient_lookup, &lookup, NULL, 0,
+                                  loop_now_us(c->edge->env->loop) + ROLE_CALL_US, t->arena, &result, NULL);
     if (err == ERR_NOT_FOUND) {
         reply_login_lost(reply);
         return;

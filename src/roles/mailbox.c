@@ -14,12 +14,12 @@
 #include <string.h>
 
 #define MAILBOX_IDLE_US (30 * US_PER_S)      /* without session or delivery before it asks leave */
-#define MAILBOX_QUIET_US (4 * US_PER_S)       /* then caches are given back */
+#define MAILBOX_QUIET_US (4 * US_PER_S)      /* then caches are given back */
 #define MAILBOX_MAINTAIN_US (300 * US_PER_S) /* between two rounds of clean-up */
 #define MAILBOX_SESSIONS_MAX 2000
 #define MAILBOX_UNREAD_MAX 90000 /* octets of a session that go back to the edge */
-#define MAILBOX_DOORS_PER_PEER 4             /* an edge or queue needs one, and for a moment a second; the oldest is closed */
-#define MAILBOX_OPEN_US (60 * US_PER_S)      /* between a session's offer and its start */
+#define MAILBOX_DOORS_PER_PEER 4 /* an edge or queue needs one, and for a moment a second; the oldest is closed */
+#define MAILBOX_OPEN_US (60 * US_PER_S) /* between a session's offer and its start */
 #define MAILBOX_DRAIN_US (10 * US_PER_S)
 
 struct mailbox_role {
@@ -181,14 +181,16 @@ static enum err session_begin(struct mailbox_session *s, struct call *call) {
     return ERR_OK;
 }
 
-static enum err handle_session_open(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_session_open(void *ctx, struct call *call, void *reply,
+                                    struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     (void)reply_handles;
     struct mailbox_session *s = ctx;
     const struct session_open *open = call->request;
     if (s->role->stopping)
         return ERR_AGAIN;
-    if (call->handles[0].kind != HANDLE_STREAM || s->started || open->protocol != s->grant.protocol || open->protocol != PROTOCOL_IMAP)
+    if (call->handles[0].kind != HANDLE_STREAM || s->started || open->protocol != s->grant.protocol ||
+        open->protocol != PROTOCOL_IMAP)
         return ERR_SYNTAX;
     return session_begin(s, call);
 }
@@ -326,7 +328,7 @@ static enum err maintain(struct mailbox_role *role, struct arena *arena) {
         struct maintain_args args = {0};
         arena_clear(arena);
         TRY(account_do_maintain(role->account, &args, NULL, arena, &result));
-        TRY(co_yield());
+        TRY(co_yield ());
     }
     return ERR_OK;
 }
@@ -336,7 +338,8 @@ static bool may_leave(struct mailbox_role *role, struct arena *arena) {
     struct leave_args args = {.offers_seen = role->offers};
     struct leave_result result;
     arena_clear(arena);
-    enum err err = channel_call(env->supervisor, &message_leave, &args, NULL, 0, loop_now_us(env->loop) + ROLE_CALL_US, arena, &result, NULL);
+    enum err err = channel_call(env->supervisor, &message_leave, &args, NULL, 0, loop_now_us(env->loop) + ROLE_CALL_US,
+                                arena, &result, NULL);
     return err == ERR_OK && result.may_leave;
 }
 
@@ -423,10 +426,13 @@ static enum err mailbox_start(struct role_env *env, struct buf *why) {
     };
     enum err err = sqlite_account_open(&params, &role->account);
     if (err != ERR_OK) {
-        buf_put_str(why, err == ERR_AGAIN       ? "another process still has this account; trying again"
-                         : err == ERR_PERMANENT ? "the account's database is damaged or from a newer version: run `veredus verify`, or restore a backup"
-                         : err == ERR_FULL      ? "the disk is full: free some space"
-                                                : "the account's directory cannot be read or written: check its owner and the disk");
+        buf_put_str(
+            why,
+            err == ERR_AGAIN ? "another process still has this account; trying again"
+            : err == ERR_PERMANENT
+                ? "the account's database is damaged or from a newer version: run `veredus verify`, or restore a backup"
+            : err == ERR_FULL ? "the disk is full: free some space"
+                              : "the account's directory cannot be read or written: check its owner and the disk");
         return err;
     }
     role->watcher.changed = account_used;

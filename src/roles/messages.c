@@ -74,8 +74,9 @@ const size_t role_messages_n = ARRAY_LEN(role_messages);
 
 const char *protocol_name(enum protocol protocol) {
     static const char *const names[PROTOCOL_COUNT] = {
-        [PROTOCOL_SMTP] = "smtp",         [PROTOCOL_SUBMISSION] = "submission", [PROTOCOL_IMAP] = "imap",
-        [PROTOCOL_MANAGESIEVE] = "sieve", [PROTOCOL_HTTP] = "http",             [PROTOCOL_LMTP] = "lmtp",
+        [PROTOCOL_SMTP] = "smtp", [PROTOCOL_SUBMISSION] = "submission",
+        [PROTOCOL_IMAP] = "imap", [PROTOCOL_MANAGESIEVE] = "sieve",
+        [PROTOCOL_HTTP] = "http", [PROTOCOL_LMTP] = "lmtp",
     };
     return (unsigned)protocol < PROTOCOL_COUNT ? names[protocol] : "?";
 }

@@ -63,7 +63,8 @@ static void test_matrix_is_documented(void **state) {
     for (size_t i = 0; i < role_messages_n; i++) {
         const struct role_message *m = &role_messages[i];
         char row[200];
-        int length = snprintf(row, sizeof(row), "| `%s` | %s | %s |", m->type->name, m->from == ROLE_COUNT ? "any" : role_name(m->from),
+        int length = snprintf(row, sizeof(row), "| `%s` | %s | %s |", m->type->name,
+                              m->from == ROLE_COUNT ? "any" : role_name(m->from),
                               m->to == ROLE_COUNT ? "any" : role_name(m->to));
         if (view_find(page, view_of(row, (size_t)length)) < 0)
             fail_msg("docs/ARCHITECTURE.md lacks the row: %s", row);

@@ -260,7 +260,8 @@ static enum err fork_template(void *ctx, int socket_fd, pid_t *pid, int *pidfd) 
     return fork_role(ctx, ROLE_MAILBOX, socket_fd, pid, pidfd);
 }
 
-static enum err start_mailbox(struct process_spawner *p, const struct spawn_request *request, int channel_fd, pid_t *pid, int *pidfd) {
+static enum err start_mailbox(struct process_spawner *p, const struct spawn_request *request, int channel_fd,
+                              pid_t *pid, int *pidfd) {
     int accounts_fd, account_fd;
     char name[ACCOUNT_DIRECTORY_NAME_SIZE];
     account_directory_name(request->account, name);
@@ -275,14 +276,16 @@ static enum err start_mailbox(struct process_spawner *p, const struct spawn_requ
     return err;
 }
 
-static enum err spawner_start(struct spawner *spawner, const struct spawn_request *request, struct channel **channel, struct spawned **out) {
+static enum err spawner_start(struct spawner *spawner, const struct spawn_request *request, struct channel **channel,
+                              struct spawned **out) {
     struct process_spawner *p = (struct process_spawner *)spawner;
     int fds[2];
     TRY(channel_socketpair(fds));
     pid_t pid;
     int pidfd;
     bool is_mailbox = request->role == ROLE_MAILBOX;
-    enum err err = is_mailbox ? start_mailbox(p, request, fds[1], &pid, &pidfd) : fork_role(p, request->role, fds[1], &pid, &pidfd);
+    enum err err = is_mailbox ? start_mailbox(p, request, fds[1], &pid, &pidfd)
+                              : fork_role(p, request->role, fds[1], &pid, &pidfd);
     (void)close(fds[1]);
     if (err != ERR_OK) {
         (void)close(fds[0]);
@@ -306,7 +309,8 @@ static void spawner_kill(struct spawner *spawner, struct spawned *spawned) {
     (void)pidfd_send_signal(spawned->pidfd, SIGKILL, NULL, 0);
 }
 
-static void spawner_on_exit(struct spawner *spawner, struct spawned *spawned, void (*exited)(void *ctx, int status), void *ctx) {
+static void spawner_on_exit(struct spawner *spawner, struct spawned *spawned, void (*exited)(void *ctx, int status),
+                            void *ctx) {
     (void)spawner;
     spawned->exited = exited;
     spawned->ctx = ctx;
@@ -341,7 +345,8 @@ static enum err spawner_listener(struct spawner *spawner, size_t index, uint32_t
     return listener_new_fd(p->params.loop, fd, out);
 }
 
-enum err process_spawner_new(const struct process_spawner_params *params, struct process_spawner **out, struct buf *why) {
+enum err process_spawner_new(const struct process_spawner_params *params, struct process_spawner **out,
+                             struct buf *why) {
     struct process_spawner *p = calloc(1, sizeof(*p));
     if (!p)
         return ERR_NO_MEMORY;

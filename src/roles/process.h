@@ -28,7 +28,8 @@ struct process_spawner_params {
     int data_fd;             /* the data directory; borrowed */
     enum confine_level level;
 };
-enum err process_spawner_new(const struct process_spawner_params *params, struct process_spawner **out, struct buf *why) MUST_CHECK;
+enum err process_spawner_new(const struct process_spawner_params *params, struct process_spawner **out,
+                             struct buf *why) MUST_CHECK;
 struct spawner *process_spawner_interface(struct process_spawner *p);
 void process_spawner_free(struct process_spawner *p);
 
@@ -39,6 +40,7 @@ uid_t process_account_uid(const struct config *config, uint64_t account);
 /* main() of `veredus role NAME ...`: never returns to its caller's work; the exit status. */
 int process_role_main(int argc, char **argv, const struct title *title);
 /* What confine_params a role gets, for process_role_main and confine-test. */
-void process_confine_params(enum role role, enum confine_level level, uid_t uid, struct confine_params *out, int *keep, size_t keep_room);
+void process_confine_params(enum role role, enum confine_level level, uid_t uid, struct confine_params *out, int *keep,
+                            size_t keep_room);
 
 #endif

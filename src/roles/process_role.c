@@ -37,9 +37,11 @@ static void complain(const char *role, const char *what, struct view why) {
         (void)!write(STDERR_FILENO, line, MIN((size_t)n, sizeof(line) - 1));
 }
 
-void process_confine_params(enum role role, enum confine_level level, uid_t uid, struct confine_params *out, int *keep, size_t keep_room) {
+void process_confine_params(enum role role, enum confine_level level, uid_t uid, struct confine_params *out, int *keep,
+                            size_t keep_room) {
     (void)keep_room;
-    *out = (struct confine_params){.level = level, .uid = uid, .gid = (gid_t)uid, .root_fd = -1, .spool_fd = -1, .keep = keep};
+    *out = (struct confine_params){
+        .level = level, .uid = uid, .gid = (gid_t)uid, .root_fd = -1, .spool_fd = -1, .keep = keep};
     keep[out->keep_n++] = PROCESS_CHANNEL_FD;
     if (confine_policies[role].root != CONFINE_DIR_NONE)
         out->root_fd = PROCESS_ROOT_FD;
@@ -65,7 +67,9 @@ static int role_live(struct role_process *process) {
     }
     if (confine_policies[env->role].needs & (ACT_SOCKET_TCP | ACT_CONNECT))
         env->net = net_new(env->loop);
-    int disk_fd = env->role == ROLE_EDGE ? PROCESS_SPOOL_FD : confine_policies[env->role].root == CONFINE_DIR_EMPTY ? -1 : PROCESS_ROOT_FD;
+    int disk_fd = env->role == ROLE_EDGE                                  ? PROCESS_SPOOL_FD
+                  : confine_policies[env->role].root == CONFINE_DIR_EMPTY ? -1
+                                                                          : PROCESS_ROOT_FD;
     if (disk_fd >= 0 && fcntl(disk_fd, F_GETFD) >= 0)
         env->disk = disk_new_fd(disk_fd);
     enum err err = channel_new_fd(env->loop, PROCESS_CHANNEL_FD, &process->supervisor);
@@ -114,7 +118,8 @@ static bool role_confine(struct role_process *process, uid_t uid, bool is_templa
 static void mailbox_child(void *ctx, struct view title, uid_t uid, int channel_fd, int account_fd) {
     struct role_process *process = ctx;
     int high_channel = fcntl(channel_fd, F_DUPFD, 20), high_account = fcntl(account_fd, F_DUPFD, 20);
-    if (high_channel < 0 || high_account < 0 || dup2(high_channel, PROCESS_CHANNEL_FD) < 0 || dup2(high_account, PROCESS_ROOT_FD) < 0)
+    if (high_channel < 0 || high_account < 0 || dup2(high_channel, PROCESS_CHANNEL_FD) < 0 ||
+        dup2(high_account, PROCESS_ROOT_FD) < 0)
         _exit(1);
     (void)fcntl(PROCESS_CHANNEL_FD, F_SETFL, O_NONBLOCK);
     title_set(process->title, title);
@@ -140,9 +145,13 @@ static void fill_holes(void) {
 int process_role_main(int argc, char **argv, const struct title *title) {
     enum role role;
     uint32_t level, uid;
-    if (argc < 3 || role_from_name(view_cstr(argv[0]), &role) != ERR_OK || view_to_u32(view_cstr(argv[1]), CONFINE_LEVEL_COUNT - 1, &level) != ERR_OK ||
-        view_to_u32(view_cstr(argv[2]), UINT32_MAX, &uid) != ERR_OK || !role_defs[role] || fcntl(PROCESS_CHANNEL_FD, F_GETFD) < 0) {
-        (void)fputs("veredus: `role` is how the supervisor starts its processes; run `veredus serve` or `veredus localserve`\n", stderr);
+    if (argc < 3 || role_from_name(view_cstr(argv[0]), &role) != ERR_OK ||
+        view_to_u32(view_cstr(argv[1]), CONFINE_LEVEL_COUNT - 1, &level) != ERR_OK ||
+        view_to_u32(view_cstr(argv[2]), UINT32_MAX, &uid) != ERR_OK || !role_defs[role] ||
+        fcntl(PROCESS_CHANNEL_FD, F_GETFD) < 0) {
+        (void)fputs(
+            "veredus: `role` is how the supervisor starts its processes; run `veredus serve` or `veredus localserve`\n",
+            stderr);
         return 2;
     }
     struct role_process *process = calloc(1, sizeof(*process));

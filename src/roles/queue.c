@@ -333,8 +333,7 @@ static void queue_offer(struct role_env *env, const struct channel_offer *offer,
     }
     struct queue_courier *courier = offer->peer == ROLE_COURIER ? courier_slot(queue, offer->index) : NULL;
     bool is_known = courier || offer->peer == ROLE_DIRECTORY;
-    if (!is_known ||
-        channel_start(channel, role_name((enum role)offer->peer), NULL, 0, queue, env->group) != ERR_OK) {
+    if (!is_known || channel_start(channel, role_name((enum role)offer->peer), NULL, 0, queue, env->group) != ERR_OK) {
         channel_free(channel);
         return;
     }

@@ -497,7 +497,8 @@ static void scenario_bad_submits(struct stage *stage) {
     world_free(w);
 }
 
-static enum err submit_over(struct world *w, struct channel *edge, uint64_t session, struct queue_target *targets, uint32_t n) {
+static enum err submit_over(struct world *w, struct channel *edge, uint64_t session, struct queue_target *targets,
+                            uint32_t n) {
     uint8_t id[MESSAGE_ID_SIZE] = {5};
     struct queue_submit submit = {.delivery_id = view_of(id, sizeof(id)),
                                   .session = session,
@@ -506,15 +507,16 @@ static enum err submit_over(struct world *w, struct channel *edge, uint64_t sess
                                   .targets = targets,
                                   .targets_n = n};
     struct queue_submit_result result;
-    return channel_call(edge, &message_queue_submit, &submit, NULL, 0, loop_now_us(w->stage->loop) + ROLE_MAILBOX_CALL_US,
-                        NULL, &result, NULL);
+    return channel_call(edge, &message_queue_submit, &submit, NULL, 0,
+                        loop_now_us(w->stage->loop) + ROLE_MAILBOX_CALL_US, NULL, &result, NULL);
 }
 
 /* Remote targets wait for directory's word; the edge it is asked about is the channel's. */
 static void scenario_relay(struct stage *stage) {
     struct world *w = world_new(stage);
     struct channel *third = lodger_connect(&w->queue, ROLE_EDGE, 3, NULL, 0, NULL);
-    struct queue_target mixed[] = {world_local(7, VIEW("me@local.test")), world_remote(VIEW("x@one.test")),
+    struct queue_target mixed[] = {world_local(7, VIEW("me@local.test")),
+                                   world_remote(VIEW("x@one.test")),
                                    {.kind = 77, .address = VIEW("y@one.test")}};
     assert_int_equal(submit_over(w, third, 0, mixed, 1), ERR_OK);
     assert_int_equal(w->relay_asked, 0); /* nothing leaves the house */
@@ -522,7 +524,7 @@ static void scenario_relay(struct stage *stage) {
     assert_int_equal(w->deliveries_n, 1);
     static const struct {
         enum err said, answered;
-    } table[] = {{ERR_DENIED, ERR_DENIED},   {ERR_AGAIN, ERR_AGAIN},       {ERR_TIMEOUT, ERR_AGAIN},
+    } table[] = {{ERR_DENIED, ERR_DENIED},   {ERR_AGAIN, ERR_AGAIN},     {ERR_TIMEOUT, ERR_AGAIN},
                  {ERR_NO_MEMORY, ERR_AGAIN}, {ERR_PERMANENT, ERR_AGAIN}, {ERR_CANCELED, ERR_AGAIN}};
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         w->relay = table[i].said;
@@ -555,7 +557,8 @@ static void scenario_relay(struct stage *stage) {
 }
 
 /* An edge goes away while directory thinks: nothing is stored, and its peer is not used any more (the sanitizer looks). */
-static enum err slow_relay(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err slow_relay(void *ctx, struct call *call, void *reply,
+                           struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)call;
     (void)reply;
     (void)reply_handles;

@@ -161,8 +161,8 @@ static inline enum err world_relay(void *ctx, struct call *call, void *reply,
     const struct relay_check *check = call->request;
     assert_true(check->addresses_n > 0);
     w->relay_asked++;
-    w->relay_last = (struct relay_check){
-        .edge = check->edge, .session = check->session, .addresses_n = check->addresses_n};
+    w->relay_last =
+        (struct relay_check){.edge = check->edge, .session = check->session, .addresses_n = check->addresses_n};
     copy_text(w->relay_first, sizeof(w->relay_first), check->addresses[0].address);
     copy_text(w->relay_sender, sizeof(w->relay_sender), check->sender);
     return w->relay;

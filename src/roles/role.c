@@ -31,7 +31,8 @@ void role_leave(struct role_env *env) {
     life_end(env->life);
 }
 
-static enum err handle_configure(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_configure(void *ctx, struct call *call, void *reply,
+                                 struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     (void)reply_handles;
     struct role_env *env = ctx;
@@ -54,7 +55,8 @@ static enum err handle_configure(void *ctx, struct call *call, void *reply, stru
     return err;
 }
 
-static enum err handle_channel_offer(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_channel_offer(void *ctx, struct call *call, void *reply,
+                                     struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     (void)reply_handles;
     struct role_env *env = ctx;
@@ -68,7 +70,8 @@ static enum err handle_channel_offer(void *ctx, struct call *call, void *reply, 
     return ERR_OK;
 }
 
-static enum err handle_listener_offer(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_listener_offer(void *ctx, struct call *call, void *reply,
+                                      struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     (void)reply_handles;
     struct role_env *env = ctx;
@@ -81,7 +84,8 @@ static enum err handle_listener_offer(void *ctx, struct call *call, void *reply,
     return ERR_OK;
 }
 
-static enum err handle_stop(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_stop(void *ctx, struct call *call, void *reply,
+                            struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)call;
     (void)reply;
     (void)reply_handles;
@@ -112,8 +116,7 @@ void role_run(const struct role_def *def, struct role_env *env, struct channel *
     env->life = &life;
     env->supervisor = supervisor;
     env->group = co_group_new(env->loop);
-    if (life.arena && env->group &&
-        channel_start(supervisor, "supervisor", handlers, n, env, env->group) == ERR_OK) {
+    if (life.arena && env->group && channel_start(supervisor, "supervisor", handlers, n, env, env->group) == ERR_OK) {
         channel_on_close(supervisor, supervisor_gone, env);
         while (!life.ending)
             waitq_wait_shielded(&life.ended);
@@ -174,8 +177,9 @@ void role_peer_fini(struct role_peer *peer) {
     peer->channel = NULL;
 }
 
-enum err role_peer_call(struct role_peer *peer, const struct message_type *type, const void *request, struct handle *handles, size_t n,
-                        int64_t deadline_us, struct arena *arena, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+enum err role_peer_call(struct role_peer *peer, const struct message_type *type, const void *request,
+                        struct handle *handles, size_t n, int64_t deadline_us, struct arena *arena, void *reply,
+                        struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     while (!peer->channel || !channel_is_open(peer->channel)) {
         enum err err = waitq_wait(&peer->arrived, deadline_us);
         if (err != ERR_OK) {

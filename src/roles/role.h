@@ -36,8 +36,8 @@ struct role_env {
     struct channel *supervisor;
     const struct role_configure *config; /* lives as long as the role */
     void *prepared;
-    void *state; /* the role's own, set by start() */
-    void *life;  /* role_run's */
+    void *state;    /* the role's own, set by start() */
+    void *life;     /* role_run's */
     bool simulated; /* no descriptors: all roles on one virtual loop */
 };
 
@@ -62,7 +62,8 @@ struct role_def {
 
 /* One const table, indexed by enum role; entries may be NULL (web). */
 extern const struct role_def *const role_defs[ROLE_COUNT];
-extern const struct role_def role_resolver, role_directory, role_edge, role_mailbox, role_queue, role_courier, role_postmaster;
+extern const struct role_def role_resolver, role_directory, role_edge, role_mailbox, role_queue, role_courier,
+    role_postmaster;
 
 /* Runs a role over a channel to its supervisor in env (all fields but config, state, supervisor handlers set): starts the channel, waits for
  * role_configure, start(), serves offers, returns after role_stop or EOF, when everything of the role is gone. On a coroutine. */
@@ -83,7 +84,8 @@ struct role_peer {
 void role_peer_set(struct role_peer *peer, struct channel *channel);
 void role_peer_fini(struct role_peer *peer);
 /* channel_call over it, waiting for a channel when there is none; ERR_AGAIN when the peer died during the call (the caller decides about retrying). */
-enum err role_peer_call(struct role_peer *peer, const struct message_type *type, const void *request, struct handle *handles, size_t n,
-                        int64_t deadline_us, struct arena *arena, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) MUST_CHECK;
+enum err role_peer_call(struct role_peer *peer, const struct message_type *type, const void *request,
+                        struct handle *handles, size_t n, int64_t deadline_us, struct arena *arena, void *reply,
+                        struct handle reply_handles[CHANNEL_HANDLES_MAX]) MUST_CHECK;
 
 #endif

@@ -18,9 +18,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define SERVE_FILE_MAX (64 * 1024)     /* octets of a certificate, key or trust anchor file */
-#define SERVE_DESCRIPTORS_LEAST 256    /* below this not even one of each role can live */
-#define SERVE_CONTROL_WAITING 16       /* control connections in the kernel's queue */
+#define SERVE_FILE_MAX (64 * 1024)  /* octets of a certificate, key or trust anchor file */
+#define SERVE_DESCRIPTORS_LEAST 256 /* below this not even one of each role can live */
+#define SERVE_CONTROL_WAITING 16    /* control connections in the kernel's queue */
 
 struct serve {
     const struct serve_params *params;
@@ -62,12 +62,14 @@ static enum err open_data_dir(struct serve *s) {
     path_of(s->config->data_dir, path, sizeof(path));
     bool is_new = mkdir(path, 0711) == 0;
     if (!is_new && errno != EEXIST) {
-        say("cannot make the data directory %s: %s. Choose another with --dir, or make it and give it to this user.", path, strerror(errno));
+        say("cannot make the data directory %s: %s. Choose another with --dir, or make it and give it to this user.",
+            path, strerror(errno));
         return ERR_IO;
     }
     s->data_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (s->data_fd < 0) {
-        say("cannot open the data directory %s: %s. Check that it is a directory this user may enter.", path, strerror(errno));
+        say("cannot open the data directory %s: %s. Check that it is a directory this user may enter.", path,
+            strerror(errno));
         return ERR_IO;
     }
     /* Roles with users of their own must pass through, and nobody may list. An ordinary user's directory stays as it is: there are no other users,
@@ -78,11 +80,13 @@ static enum err open_data_dir(struct serve *s) {
     s->lock_fd = openat(s->data_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (s->lock_fd < 0) {
-        say("cannot write in the data directory %s: %s. Give it to this user, or choose another with --dir.", path, strerror(errno));
+        say("cannot write in the data directory %s: %s. Give it to this user, or choose another with --dir.", path,
+            strerror(errno));
         return ERR_IO;
     }
     if (fcntl(s->lock_fd, F_OFD_SETLK, &lock) != 0) {
-        say("another veredus runs on the data directory %s. Stop it first, or choose another directory with --dir.", path);
+        say("another veredus runs on the data directory %s. Stop it first, or choose another directory with --dir.",
+            path);
         return ERR_AGAIN;
     }
     return ERR_OK;
@@ -95,7 +99,8 @@ static enum err read_file(struct view name, const char *what, struct buf *out) {
     path_of(name, path, sizeof(path));
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        say("cannot read the %s %s: %s. Correct the path in the configuration, or remove the line.", what, path, strerror(errno));
+        say("cannot read the %s %s: %s. Correct the path in the configuration, or remove the line.", what, path,
+            strerror(errno));
         return ERR_IO;
     }
     ssize_t got = 1;
@@ -123,9 +128,11 @@ static enum err open_listeners(struct serve *s) {
             struct buf where;
             buf_init(&where, 100);
             buf_put_netaddr(&where, &l->address);
-            const char *remedy = fd == -EADDRINUSE ? "Another program has this port: stop it, or choose another port (localserve: --port-offset)."
-                                 : fd == -EACCES   ? "Ports below 1024 need root (or CAP_NET_BIND_SERVICE)."
-                                                   : "Check the address in the configuration.";
+            const char *remedy =
+                fd == -EADDRINUSE
+                    ? "Another program has this port: stop it, or choose another port (localserve: --port-offset)."
+                : fd == -EACCES ? "Ports below 1024 need root (or CAP_NET_BIND_SERVICE)."
+                                : "Check the address in the configuration.";
             say("cannot listen on %.*s: %s. %s", VIEW_FMT(buf_view(&where)), strerror(-fd), remedy);
             buf_fini(&where);
             return ERR_IO;
@@ -160,7 +167,8 @@ static enum err raise_limits(void) {
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur < SERVE_DESCRIPTORS_LEAST) {
-        say("only %llu descriptors may be open, at least %d are needed. Raise the limit: ulimit -n 4096 (or LimitNOFILE= in the unit).",
+        say("only %llu descriptors may be open, at least %d are needed. Raise the limit: ulimit -n 4096 (or "
+            "LimitNOFILE= in the unit).",
             (unsigned long long)limit.rlim_cur, SERVE_DESCRIPTORS_LEAST);
         return ERR_LIMIT;
     }
@@ -229,8 +237,15 @@ static enum err confine_supervisor(struct serve *s, enum confine_level level) {
     keep[n++] = s->lock_fd;
     keep[n++] = s->control_fd;
     struct confine_dir data = {.fd = s->data_fd, .write = true};
-    struct confine_params params = {
-        .level = level, .root_fd = -1, .spool_fd = -1, .keep = keep, .keep_n = n, .dirs = &data, .dirs_n = 1, .uid = geteuid(), .gid = getegid()};
+    struct confine_params params = {.level = level,
+                                    .root_fd = -1,
+                                    .spool_fd = -1,
+                                    .keep = keep,
+                                    .keep_n = n,
+                                    .dirs = &data,
+                                    .dirs_n = 1,
+                                    .uid = geteuid(),
+                                    .gid = getegid()};
     struct buf why;
     buf_init(&why, 1000);
     enum err err = confine_apply(ROLE_SUPERVISOR, &params, &why);

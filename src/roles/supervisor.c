@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SUPERVISOR_ACCOUNTS_MAX 1000000 /* accounts that directory may announce */
-#define SUPERVISOR_GRANTS_MAX 10000     /* unclaimed ones */
+#define SUPERVISOR_ACCOUNTS_MAX 1000000     /* accounts that directory may announce */
+#define SUPERVISOR_GRANTS_MAX 10000         /* unclaimed ones */
 #define SUPERVISOR_START_US (30 * US_PER_S) /* a role that is not ready by then is killed and started again */
 #define SUPERVISOR_EDGES_MAX 64
 #define SUPERVISOR_LAST_WORDS_US (5 * US_PER_S) /* between a role's closed channel and its exit */
@@ -39,7 +39,7 @@ struct slot {
     struct spawned *spawned;
     struct channel *channel;
     bool exited, broken, misbehaved;
-    bool left; /* was leaving in this life; its end is no crash */
+    bool left;         /* was leaving in this life; its end is no crash */
     unsigned failures; /* starts in a row that did not become ready */
     uint64_t offers;   /* channels offered in this life */
     unsigned waiters;  /* coroutines that wait for a mailbox */
@@ -70,7 +70,7 @@ struct supervisor {
     struct map *accounts;  /* account -> struct known_account */
     struct map *grants;    /* id -> struct pending_grant */
     int64_t grants_checked_us;
-    struct waitq changed;  /* any slot */
+    struct waitq changed; /* any slot */
     bool stopping, seeded;
     struct buf why; /* of the first failed start */
 };
@@ -85,8 +85,8 @@ static void slot_set(struct slot *slot, enum slot_state state) {
 }
 
 /* Offers one end to the slot; *other (may be NULL for a fixed pair's second end) is what the peer gets. */
-static enum err slot_offer(struct slot *slot, struct channel *channel, enum role peer, uint32_t peer_index, enum channel_purpose purpose,
-                           const struct grant *grant) {
+static enum err slot_offer(struct slot *slot, struct channel *channel, enum role peer, uint32_t peer_index,
+                           enum channel_purpose purpose, const struct grant *grant) {
     struct channel_offer offer = {.peer = (uint8_t)peer, .index = peer_index, .purpose = (uint8_t)purpose};
     if (grant)
         offer.grant = *grant;
@@ -127,9 +127,9 @@ static void edge_give_listeners(struct slot *slot) {
     const struct config *config = s->params.config;
     for (size_t i = 0; i < config->listeners_n; i++) {
         static const enum protocol protocols[] = {
-            [CONFIG_SMTP] = PROTOCOL_SMTP,   [CONFIG_SUBMISSION] = PROTOCOL_SUBMISSION,
-            [CONFIG_IMAP] = PROTOCOL_IMAP,   [CONFIG_MANAGESIEVE] = PROTOCOL_MANAGESIEVE,
-            [CONFIG_HTTP] = PROTOCOL_HTTP,   [CONFIG_LMTP] = PROTOCOL_LMTP,
+            [CONFIG_SMTP] = PROTOCOL_SMTP, [CONFIG_SUBMISSION] = PROTOCOL_SUBMISSION,
+            [CONFIG_IMAP] = PROTOCOL_IMAP, [CONFIG_MANAGESIEVE] = PROTOCOL_MANAGESIEVE,
+            [CONFIG_HTTP] = PROTOCOL_HTTP, [CONFIG_LMTP] = PROTOCOL_LMTP,
         };
         const struct config_listener *l = &config->listeners[i];
         struct listener *listener;
@@ -176,8 +176,8 @@ static enum err mailbox_acquire(struct supervisor *s, uint64_t account, int64_t 
     return err;
 }
 
-static enum err mailbox_channel(struct slot *mailbox, struct slot *asker, enum channel_purpose purpose, const struct grant *grant,
-                                struct handle *out) {
+static enum err mailbox_channel(struct slot *mailbox, struct slot *asker, enum channel_purpose purpose,
+                                const struct grant *grant, struct handle *out) {
     struct supervisor *s = mailbox->supervisor;
     struct channel *mine, *theirs;
     TRY(s->params.spawner->pair(s->params.spawner, &mine, &theirs));
@@ -190,7 +190,8 @@ static enum err mailbox_channel(struct slot *mailbox, struct slot *asker, enum c
     return ERR_OK;
 }
 
-static enum err handle_mailbox_request(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_mailbox_request(void *ctx, struct call *call, void *reply,
+                                       struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     struct slot *asker = ctx;
     const struct mailbox_request *request = call->request;
@@ -218,7 +219,8 @@ static void grants_expire(struct supervisor *s) {
     }
 }
 
-static enum err handle_grant(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_grant(void *ctx, struct call *call, void *reply,
+                             struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     (void)reply_handles;
     struct slot *asker = ctx;
@@ -226,7 +228,8 @@ static enum err handle_grant(void *ctx, struct call *call, void *reply, struct h
     const struct grant *grant = call->request;
     if (grant->id.n != MESSAGE_ID_SIZE || map_get(s->grants, grant->id))
         return ERR_SYNTAX;
-    if (map_count(s->grants) >= SUPERVISOR_GRANTS_MAX || loop_now_us(s->params.loop) >= s->grants_checked_us + GRANT_LIFE_US)
+    if (map_count(s->grants) >= SUPERVISOR_GRANTS_MAX ||
+        loop_now_us(s->params.loop) >= s->grants_checked_us + GRANT_LIFE_US)
         grants_expire(s);
     struct pending_grant *pending = calloc(1, sizeof(*pending));
     if (!pending)
@@ -255,7 +258,8 @@ static void grants_drop(struct supervisor *s, uint32_t edge) {
 }
 
 /* A grant opens one session channel, once, for the edge it was made for, while it lives. */
-static enum err handle_session_claim(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_session_claim(void *ctx, struct call *call, void *reply,
+                                     struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     struct slot *asker = ctx;
     struct supervisor *s = asker->supervisor;
@@ -278,7 +282,8 @@ static enum err handle_session_claim(void *ctx, struct call *call, void *reply, 
     return err;
 }
 
-static enum err handle_leave(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_leave(void *ctx, struct call *call, void *reply,
+                             struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply_handles;
     struct slot *slot = ctx;
     const struct leave_args *args = call->request;
@@ -300,7 +305,8 @@ static void mailbox_close(struct supervisor *s, uint64_t account) {
     slot_ask_stop(slot);
 }
 
-static enum err handle_accounts_known(void *ctx, struct call *call, void *reply, struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
+static enum err handle_accounts_known(void *ctx, struct call *call, void *reply,
+                                      struct handle reply_handles[CHANNEL_HANDLES_MAX]) {
     (void)reply;
     (void)reply_handles;
     struct slot *asker = ctx;
@@ -446,14 +452,16 @@ static enum err seed_accounts(struct slot *directory) {
 static enum err slot_bring_up(struct slot *slot) {
     struct supervisor *s = slot->supervisor;
     struct spawner *spawner = s->params.spawner;
-    struct spawn_request request = {.role = slot->role, .index = slot->index, .account = slot->account, .title = view_cstr(slot->title)};
+    struct spawn_request request = {
+        .role = slot->role, .index = slot->index, .account = slot->account, .title = view_cstr(slot->title)};
     slot->exited = slot->broken = slot->misbehaved = slot->left = false;
     slot->offers = 0;
     enum err started = spawner->start(spawner, &request, &slot->channel, &slot->spawned);
     if (slot->spawned) /* also after an error: its end is awaited */
         spawner->on_exit(spawner, slot->spawned, slot_exited, slot);
     TRY(started);
-    TRY(channel_start(slot->channel, slot->name, role_handlers[slot->role].handlers, role_handlers[slot->role].n, slot, s->handlers));
+    TRY(channel_start(slot->channel, slot->name, role_handlers[slot->role].handlers, role_handlers[slot->role].n, slot,
+                      s->handlers));
     channel_set_handlers_max(slot->channel, SUPERVISOR_ASKED_MAX);
     channel_on_close(slot->channel, slot_channel_closed, slot);
     struct role_configure snapshot;
@@ -531,7 +539,8 @@ static void slot_main(void *arg) {
         if (s->stopping)
             break;
         bool steady = slot->left || loop_now_us(s->params.loop) - started_us >= SUPERVISOR_STEADY_US;
-        slot->backoff_us = steady ? 0 : MIN(MAX(slot->backoff_us * 2, SUPERVISOR_BACKOFF_FIRST_US), SUPERVISOR_BACKOFF_MAX_US);
+        slot->backoff_us =
+            steady ? 0 : MIN(MAX(slot->backoff_us * 2, SUPERVISOR_BACKOFF_FIRST_US), SUPERVISOR_BACKOFF_MAX_US);
         if (slot->backoff_us) /* a stop ends the wait */
             (void)!waitq_wait(&slot->changed, loop_now_us(s->params.loop) + slot->backoff_us);
         if (slot->role == ROLE_MAILBOX && slot->waiters == 0) {
@@ -563,7 +572,8 @@ static struct slot *slot_new(struct supervisor *s, enum role role, uint32_t inde
         struct view address = known ? known->address : VIEW_NONE;
         (void)snprintf(slot->title, sizeof(slot->title), "mailbox %.*s", VIEW_FMT(address));
     } else {
-        (void)snprintf(slot->name, sizeof(slot->name), role == ROLE_EDGE || role == ROLE_COURIER ? "%s %u" : "%s", role_name(role), index);
+        (void)snprintf(slot->name, sizeof(slot->name), role == ROLE_EDGE || role == ROLE_COURIER ? "%s %u" : "%s",
+                       role_name(role), index);
         (void)snprintf(slot->title, sizeof(slot->title), "%s", role_name(role));
     }
     if (co_spawn(s->params.loop, s->group, "supervisor.slot", slot_main, slot, NULL) != ERR_OK) {
@@ -612,7 +622,8 @@ enum err supervisor_new(const struct supervisor_params *params, struct superviso
 }
 
 enum err supervisor_start(struct supervisor *s, struct buf *why) {
-    static const enum role roles[] = {ROLE_DIRECTORY, ROLE_RESOLVER, ROLE_QUEUE, ROLE_COURIER, ROLE_POSTMASTER, ROLE_EDGE};
+    static const enum role roles[] = {ROLE_DIRECTORY, ROLE_RESOLVER,   ROLE_QUEUE,
+                                      ROLE_COURIER,   ROLE_POSTMASTER, ROLE_EDGE};
     for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
         uint32_t count = roles[i] == ROLE_EDGE ? MIN(MAX(s->params.config->edges, 1u), SUPERVISOR_EDGES_MAX) : 1;
         for (uint32_t index = 0; index < count; index++) {

@@ -15,12 +15,13 @@ struct spawned;
 struct spawn_request {
     enum role role;
     uint32_t index;
-    uint64_t account;              /* mailbox */
-    struct view title;             /* "mailbox user@localhost" */
+    uint64_t account;  /* mailbox */
+    struct view title; /* "mailbox user@localhost" */
 };
 struct spawner {
     /* *channel is the supervisor's end, not started. exited is called once when the role is gone. May suspend. */
-    enum err (*start)(struct spawner *spawner, const struct spawn_request *request, struct channel **channel, struct spawned **out);
+    enum err (*start)(struct spawner *spawner, const struct spawn_request *request, struct channel **channel,
+                      struct spawned **out);
     void (*kill)(struct spawner *spawner, struct spawned *spawned); /* hard; exited still follows */
     void (*on_exit)(struct spawner *spawner, struct spawned *spawned, void (*exited)(void *ctx, int status), void *ctx);
     /* A mailbox ended without leave: what mailboxes are made from is made anew (fresh address layout). */

@@ -42,7 +42,8 @@ static enum err send_with_fds(int fd, const void *p, size_t n, const int *fds, s
     if (fds_n) {
         msg.msg_control = &control;
         msg.msg_controllen = CMSG_SPACE(fds_n * sizeof(int));
-        control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(fds_n * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        control.header = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(fds_n * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
         memcpy(CMSG_DATA(&control.header), fds, fds_n * sizeof(int));
     }
     ssize_t sent = sendmsg(fd, &msg, MSG_NOSIGNAL);
@@ -118,8 +119,8 @@ static enum err client_start(struct template_client *client) {
     return ERR_OK;
 }
 
-enum err template_client_new(struct loop *loop, enum err (*start)(void *ctx, int socket_fd, pid_t *pid, int *pidfd), void *ctx,
-                             struct template_client **out) {
+enum err template_client_new(struct loop *loop, enum err (*start)(void *ctx, int socket_fd, pid_t *pid, int *pidfd),
+                             void *ctx, struct template_client **out) {
     struct template_client *client = calloc(1, sizeof(*client));
     if (!client)
         return ERR_NO_MEMORY;
@@ -144,7 +145,8 @@ void template_renew(struct template_client *client) {
     client->stale = true;
 }
 
-static enum err client_ask(struct template_client *client, const struct template_request *request, const int fds[2], pid_t *pid, int *pidfd) {
+static enum err client_ask(struct template_client *client, const struct template_request *request, const int fds[2],
+                           pid_t *pid, int *pidfd) {
     if (client->fd >= 0 && client->stale)
         client_drop(client);
     if (client->fd < 0)
@@ -172,8 +174,10 @@ static enum err client_ask(struct template_client *client, const struct template
     }
 }
 
-enum err template_fork(struct template_client *client, struct view title, uid_t uid, int channel_fd, int account_fd, pid_t *pid, int *pidfd) {
-    struct template_request request = {.uid = (uint32_t)uid, .title_n = (uint32_t)MIN(title.n, (size_t)TEMPLATE_TITLE_MAX)};
+enum err template_fork(struct template_client *client, struct view title, uid_t uid, int channel_fd, int account_fd,
+                       pid_t *pid, int *pidfd) {
+    struct template_request request = {.uid = (uint32_t)uid,
+                                       .title_n = (uint32_t)MIN(title.n, (size_t)TEMPLATE_TITLE_MAX)};
     memcpy(request.title, title.p, request.title_n);
     while (client->busy)
         TRY(waitq_wait(&client->turn, US_NEVER));
@@ -189,7 +193,8 @@ enum err template_fork(struct template_client *client, struct view title, uid_t 
 
 /* ---- the template's side ---- */
 
-void template_serve(int socket_fd, void (*child)(void *ctx, struct view title, uid_t uid, int channel_fd, int account_fd), void *ctx) {
+void template_serve(int socket_fd,
+                    void (*child)(void *ctx, struct view title, uid_t uid, int channel_fd, int account_fd), void *ctx) {
     (void)signal(SIGCHLD, SIG_IGN); /* children are reaped by the kernel; the supervisor watches them by pidfd */
     for (;;) {
         struct template_request request;

@@ -28,7 +28,7 @@ void title_init(struct title *title, int argc, char **argv) {
             for (size_t i = 0; i < n; i++)
                 if (environ[i] == end)
                     end = environ[i] + strlen(environ[i]) + 1; /* NOLINT: as above */
-            environ = moved; /* lives as long as the process */
+            environ = moved;                                   /* lives as long as the process */
         } else {
             for (size_t i = 0; i < n; i++)
                 free(moved[i]);

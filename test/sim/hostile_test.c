@@ -434,8 +434,10 @@ static void slam_doors(struct sim *sim, struct hostile *h) {
 
 /* Logins that are begun and never ended, as many as it can get: they end somewhere, and others still log in. */
 static void hoard_logins(struct sim *sim, struct channel *directory) {
-    struct auth_start start = {
-        .user = VIEW("nobody"), .client_nonce = VIEW("hostilenonce"), .hash = SCRAM_SHA256, .protocol = PROTOCOL_SUBMISSION};
+    struct auth_start start = {.user = VIEW("nobody"),
+                               .client_nonce = VIEW("hostilenonce"),
+                               .hash = SCRAM_SHA256,
+                               .protocol = PROTOCOL_SUBMISSION};
     assert_int_equal(netaddr_parse(VIEW("127.0.0.1"), 1, &start.peer), ERR_OK);
     struct arena *arena = arena_new("hoard", 65536);
     enum err err = ERR_OK;
