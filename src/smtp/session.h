@@ -126,7 +126,7 @@ bool parse_text(struct smtp_session *s, struct view args, struct smtp_command *c
 bool session_is_leaving(const struct smtp_session *s);
 enum err session_save(struct smtp_session *s) MUST_CHECK;
 /* ERR_SYNTAX: that is not what was saved. */
-enum err session_restore(struct smtp_session *s, struct view saved) MUST_CHECK;
+enum err session_restore(struct smtp_session *s, struct view text) MUST_CHECK;
 
 /* ---- parameters of MAIL and RCPT (params.c) ---- */
 

@@ -140,7 +140,7 @@ struct message_row {
 enum err membership_add(struct sqlite_account *account, struct message_row *row, bool is_only) MUST_CHECK;
 enum err membership_remove(struct sqlite_account *account, const struct message_row *row) MUST_CHECK;
 enum err membership_set_flags(struct sqlite_account *account, const struct message_row *row, uint32_t flags,
-                              struct view keywords, uint64_t *modseq) MUST_CHECK;
+                              struct view keywords, uint64_t *out) MUST_CHECK;
 /* Recomputes an email's aggregates and the counts that depend on them; removes the email when it has no message left. */
 enum err email_refresh(struct sqlite_account *account, uint64_t email, uint64_t modseq) MUST_CHECK;
 /* Each email of the list once; sorts it. */
@@ -208,7 +208,7 @@ struct thread_keys {
     size_t n;
 };
 enum err thread_assign(struct sqlite_account *account, const struct thread_keys *keys, uint64_t modseq,
-                       uint64_t *thread) MUST_CHECK;
+                       uint64_t *out) MUST_CHECK;
 enum err thread_leave(struct sqlite_account *account, uint64_t thread, uint64_t modseq) MUST_CHECK;
 
 /* ---- derived data (derive.c) ---- */
@@ -227,24 +227,24 @@ struct op_call {
     struct file *file;
     struct arena *arena;
 };
-enum err op_account_info(struct sqlite_account *account, void *call) MUST_CHECK;
-enum err op_mailbox_list(struct sqlite_account *account, void *call) MUST_CHECK;
-enum err op_mailbox_get(struct sqlite_account *account, void *call) MUST_CHECK;
-enum err op_mailbox_create(struct sqlite_account *account, void *call) MUST_CHECK;
-enum err op_mailbox_delete(struct sqlite_account *account, void *call) MUST_CHECK;
-enum err op_mailbox_rename(struct sqlite_account *account, void *call) MUST_CHECK;
-enum err op_subscribe(struct sqlite_account *account, void *call) MUST_CHECK;
-enum err op_subscription_list(struct sqlite_account *account, void *call) MUST_CHECK;
-enum err op_mailbox_open(struct sqlite_account *account, void *call) MUST_CHECK;
-enum err op_mailbox_claim(struct sqlite_account *account, void *call) MUST_CHECK;
-enum err op_uid_map(struct sqlite_account *account, void *call) MUST_CHECK;
-enum err op_mailbox_changes(struct sqlite_account *account, void *call) MUST_CHECK;
-enum err op_message_fetch(struct sqlite_account *account, void *call) MUST_CHECK;
-enum err op_blob_read(struct sqlite_account *account, void *call) MUST_CHECK;
-enum err op_message_copy(struct sqlite_account *account, void *call) MUST_CHECK;
-enum err op_message_expunge(struct sqlite_account *account, void *call) MUST_CHECK;
+enum err op_account_info(struct sqlite_account *account, void *arg) MUST_CHECK;
+enum err op_mailbox_list(struct sqlite_account *account, void *arg) MUST_CHECK;
+enum err op_mailbox_get(struct sqlite_account *account, void *arg) MUST_CHECK;
+enum err op_mailbox_create(struct sqlite_account *account, void *arg) MUST_CHECK;
+enum err op_mailbox_delete(struct sqlite_account *account, void *arg) MUST_CHECK;
+enum err op_mailbox_rename(struct sqlite_account *account, void *arg) MUST_CHECK;
+enum err op_subscribe(struct sqlite_account *account, void *arg) MUST_CHECK;
+enum err op_subscription_list(struct sqlite_account *account, void *arg) MUST_CHECK;
+enum err op_mailbox_open(struct sqlite_account *account, void *arg) MUST_CHECK;
+enum err op_mailbox_claim(struct sqlite_account *account, void *arg) MUST_CHECK;
+enum err op_uid_map(struct sqlite_account *account, void *arg) MUST_CHECK;
+enum err op_mailbox_changes(struct sqlite_account *account, void *arg) MUST_CHECK;
+enum err op_message_fetch(struct sqlite_account *account, void *arg) MUST_CHECK;
+enum err op_blob_read(struct sqlite_account *account, void *arg) MUST_CHECK;
+enum err op_message_copy(struct sqlite_account *account, void *arg) MUST_CHECK;
+enum err op_message_expunge(struct sqlite_account *account, void *arg) MUST_CHECK;
 enum err op_mailbox_check(struct sqlite_account *account, void *id) MUST_CHECK;
-enum err op_deliver_check(struct sqlite_account *account, void *call) MUST_CHECK;
+enum err op_deliver_check(struct sqlite_account *account, void *arg) MUST_CHECK;
 /* These prepare on the caller's side, or go on in several steps, and take the write turn themselves. */
 enum err maintain(struct sqlite_account *account, struct op_call *call) MUST_CHECK;
 enum err store_messages(struct sqlite_account *account, struct op_call *call) MUST_CHECK;

@@ -10,6 +10,7 @@ static bool is_keyword(struct view name) {
     if (name.n == 0 || name.n > ACCOUNT_KEYWORD_MAX)
         return false;
     for (size_t i = 0; i < name.n; i++)
+        /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): eight octets, no string */
         if (name.p[i] <= ' ' || name.p[i] >= 0x7f || memchr("(){%*\"\\]", name.p[i], 8) != NULL)
             return false;
     return true;

@@ -22,8 +22,8 @@ enum err sqlite_account_prepare(void) MUST_CHECK;
  * Migrates older schemas. ERR_AGAIN: another process owns it (OFD lock). ERR_IO, ERR_FULL; ERR_PERMANENT: a newer schema or damage. */
 enum err sqlite_account_open(const struct sqlite_account_params *params, struct account **out) MUST_CHECK;
 /* Everything that can be checked: pages, foreign keys, counts, aggregates, blobs' hashes, modseqs. Appends one line a problem. */
-enum err sqlite_account_verify(struct account *account, struct buf *problems, unsigned *n) MUST_CHECK;
+enum err sqlite_account_verify(struct account *base, struct buf *problems, unsigned *n) MUST_CHECK;
 /* fsyncs of the database and blob files so far (checkpoints apart), for benchmarks. */
-void sqlite_account_counters(struct account *account, uint64_t *syncs, uint64_t *checkpoint_syncs, uint64_t *commits);
+void sqlite_account_counters(struct account *base, uint64_t *syncs, uint64_t *checkpoint_syncs, uint64_t *commits);
 
 #endif

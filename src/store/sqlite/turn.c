@@ -144,6 +144,7 @@ static struct write_job *take_group(struct sqlite_account *account) {
     size_t n = 0;
     for (struct write_job *job = first; job != NULL && n < GROUP_MAX; job = job->next, n++)
         last = job;
+    BUG_IF(last == NULL);
     account->first_job = last->next;
     if (account->first_job == NULL)
         account->last_job = NULL;

@@ -246,6 +246,7 @@ static int vfs_current_time(sqlite3_vfs *base, double *out) {
     return SQLITE_OK;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): SQLite's type */
 static int vfs_last_error(sqlite3_vfs *base, int n, char *out) {
     (void)base;
     (void)n;
