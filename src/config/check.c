@@ -76,6 +76,12 @@ static bool is_any(const struct netaddr *a) {
 static void check_listeners(struct check *check) {
     const struct config *c = check->config;
     for (size_t i = 0; i < c->listeners_n; i++)
+        if (c->listeners[i].plain_login && !c->listeners[i].implicit_tls &&
+            (is_any(&c->listeners[i].address) || !netaddr_is_private(&c->listeners[i].address)))
+            problem_at(check, c->listeners[i].file, c->listeners[i].line,
+                       "plain_login takes passwords that anybody on the way can read. Use it on a loopback or private "
+                       "address, behind a proxy that speaks TLS, or remove it.");
+    for (size_t i = 0; i < c->listeners_n; i++)
         for (size_t j = 0; j < i; j++) {
             const struct config_listener *later = &c->listeners[i], *earlier = &c->listeners[j];
             if (later->address.port != earlier->address.port || later->address.family != earlier->address.family)

@@ -18,8 +18,9 @@ struct config_listener {
     struct netaddr address;
     enum config_protocol protocol;
     bool implicit_tls;
-    bool proxy;    /* a PROXY header comes first */
-    uint32_t line; /* of `listener` in `file`, 0: none */
+    bool proxy;       /* a PROXY header comes first */
+    bool plain_login; /* passwords are taken without TLS: on loopback and private addresses only */
+    uint32_t line;    /* of `listener` in `file`, 0: none */
     struct view file;
 };
 /* Where in a file something stood; line 0: nowhere, it is a default. */

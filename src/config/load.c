@@ -36,7 +36,8 @@ enum kind {
     KIND_LEVEL,
     KIND_LISTENER_PROTOCOL,
     KIND_LISTENER_ADDRESS,
-    KIND_LISTENER_PROXY
+    KIND_LISTENER_PROXY,
+    KIND_LISTENER_PLAIN_LOGIN
 };
 
 struct option {
@@ -56,6 +57,7 @@ static const struct option options[] = {
     {"listener", "protocol", KIND_LISTENER_PROTOCOL, -1, 0, 0, 0},
     {"listener", "address", KIND_LISTENER_ADDRESS, -1, 0, 0, 0},
     {"listener", "proxy", KIND_LISTENER_PROXY, -1, 0, 0, 0},
+    {"listener", "plain_login", KIND_LISTENER_PLAIN_LOGIN, -1, 0, 0, 0},
     {"tls", "certificate", KIND_PATH, CONFIG_TLS_CERTIFICATE, AT(tls_certificate_file), 0, 0},
     {"tls", "key", KIND_PATH, CONFIG_TLS_KEY, AT(tls_key_file), 0, 0},
     /* RFC5321-4.5.3.1.7: at least 64K octets of content */
@@ -216,6 +218,9 @@ static const char *read_value(struct loader *loader, const struct option *o, str
     case KIND_LISTENER_PROXY:
         (void)snprintf(remedy, 200, "Write true or false.");
         return values_bool(v, &loader->draft.proxy) == ERR_OK ? NULL : "is neither true nor false";
+    case KIND_LISTENER_PLAIN_LOGIN:
+        (void)snprintf(remedy, 200, "Write true or false.");
+        return values_bool(v, &loader->draft.plain_login) == ERR_OK ? NULL : "is neither true nor false";
     }
     return "is of no known kind";
 }

@@ -295,6 +295,7 @@ void edge_imap(struct edge_connection *c) {
             .ctx = &run,
             .host = c->edge->env->config->hostname,
             .tls = view_cstr(c->tls_text),
+            .allow_plain = c->listener->offer.plain_login,
             .is_resumed = resumed,
             .unread = buf_view(&unread),
             .append_max = c->edge->env->config->message_size_max,

@@ -163,7 +163,7 @@ void edge_smtp(struct edge_connection *c) {
         .size_max = config->message_size_max,
         .recipients_max = config->recipients_max,
         .tls_available = c->edge->tls != NULL,
-        .auth_requires_tls = true,
+        .auth_requires_tls = !c->listener->offer.plain_login,
         .idle_us = 5 * 60 * US_PER_S, /* RFC5321-4.5.3.2.7 */
         .stopping = &c->edge->stopping,
     };

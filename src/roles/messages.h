@@ -60,7 +60,7 @@ enum channel_purpose { CHANNEL_PEER, CHANNEL_DELIVERY, CHANNEL_SESSION };
 RECORD_DECLARE(grant);
 #define R_channel_offer(F, S) F(S, U8, peer) F(S, U32, index) F(S, U8, purpose) F(S, RECORD, grant, grant)
 RECORD_DECLARE(channel_offer);
-#define R_listener_offer(F, S) F(S, U8, protocol) F(S, BOOL, implicit_tls) F(S, BOOL, proxy)
+#define R_listener_offer(F, S) F(S, U8, protocol) F(S, BOOL, implicit_tls) F(S, BOOL, proxy) F(S, BOOL, plain_login)
 RECORD_DECLARE(listener_offer);
 
 /* ---- to supervisor ---- */

@@ -139,8 +139,10 @@ static void edge_give_listeners(struct slot *slot) {
                 log_event(&s->log, LOG_ERROR, "supervisor.listener", LF_U64("index", i), LF_ERR(err));
             continue;
         }
-        struct listener_offer offer = {
-            .protocol = (uint8_t)protocols[l->protocol], .implicit_tls = l->implicit_tls, .proxy = l->proxy};
+        struct listener_offer offer = {.protocol = (uint8_t)protocols[l->protocol],
+                                       .implicit_tls = l->implicit_tls,
+                                       .proxy = l->proxy,
+                                       .plain_login = l->plain_login};
         struct handle handle = HANDLE_OF_LISTENER(listener);
         if (channel_send(slot->channel, &message_listener_offer, &offer, &handle, 1) != ERR_OK)
             log_event(&s->log, LOG_ERROR, "supervisor.listener", LF_U64("index", i));
