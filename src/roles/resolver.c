@@ -13,6 +13,9 @@
 #include "dns/packet.h"
 #include "roles/resolver_event.h"
 
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unbound-event.h>
@@ -336,6 +339,15 @@ static void resolver_unprepare(struct role_env *env) {
 static enum err resolver_prepare(struct role_env *env, struct buf *why) {
     /* The library initialises OpenSSL for its signatures; the system's openssl.cnf has no say in that. */
     (void)setenv("OPENSSL_CONF", "/dev/null", 1);
+    /* And now: later it could open no file any more (some builds look for the kernel's FIPS mode, all for their randomness). */
+    EVP_MD *digest = OPENSSL_init_crypto(0, NULL) == 1 ? EVP_MD_fetch(NULL, "SHA256", NULL) : NULL;
+    uint8_t octet;
+    bool is_set_up = digest && RAND_bytes(&octet, 1) == 1;
+    EVP_MD_free(digest);
+    if (!is_set_up) {
+        buf_put_str(why, "OpenSSL cannot be set up");
+        return ERR_NO_MEMORY;
+    }
     struct prepared *prepared = calloc(1, sizeof(*prepared));
     if (!prepared)
         return ERR_NO_MEMORY;
