@@ -33,21 +33,18 @@ def free_port():
                 return udp.getsockname()[1]
 
 
-@pytest.fixture
-def dns(tmp_path):
-    """nsd on loopback with the zone example.test; its address."""
-    port = free_port()
-    (tmp_path / "example.test.zone").write_text(ZONE)
-    (tmp_path / "nsd.conf").write_text(f"""server:
+def start_nsd(folder, port):
+    """nsd on that port, once it answers; None when another program was faster."""
+    (folder / "nsd.conf").write_text(f"""server:
     ip-address: 127.0.0.1@{port}
     do-ip6: no
     username: ""
     chroot: ""
-    zonesdir: "{tmp_path}"
+    zonesdir: "{folder}"
     database: ""
     pidfile: ""
     xfrdfile: ""
-    zonelistfile: "{tmp_path}/zone.list"
+    zonelistfile: "{folder}/zone.list"
     server-count: 1
 remote-control:
     control-enable: no
@@ -55,12 +52,12 @@ zone:
     name: example.test
     zonefile: example.test.zone
 """)
-    log = open(tmp_path / "nsd.log", "wb")
-    server = subprocess.Popen([needs("nsd"), "-d", "-c", str(tmp_path / "nsd.conf")], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    with open(folder / "nsd.log", "wb") as log:
+        server = subprocess.Popen([needs("nsd"), "-d", "-c", str(folder / "nsd.conf")], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def answers():
         if server.poll() is not None:
-            pytest.fail("nsd ended:\n" + (tmp_path / "nsd.log").read_text())
+            return True
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
             udp.settimeout(0.2)
             with contextlib.suppress(OSError):
@@ -69,6 +66,24 @@ zone:
         return False
 
     until(answers, "nsd's answer")
+    if server.poll() is None:
+        return server
+    log = (folder / "nsd.log").read_text()
+    assert "Address already in use" in log, "nsd ended:\n" + log
+    return None
+
+
+@pytest.fixture
+def dns(tmp_path):
+    """nsd on loopback with the zone example.test; its address."""
+    (tmp_path / "example.test.zone").write_text(ZONE)
+    server = None
+    for _ in range(10):
+        port = free_port()
+        server = start_nsd(tmp_path, port)
+        if server:
+            break
+    assert server, "no free port for nsd"
     yield f"127.0.0.1:{port}"
     server.terminate()
     server.wait(timeout=30)
