@@ -25,6 +25,7 @@
 #define MESSAGE_PARSE_H
 
 #include "message/params.h"
+#include "message/source.h"
 
 /* Over any of these the result gets coarser and `degraded` says so; it never fails. */
 #define MESSAGE_PARTS_MAX 1000          /* parts; later delimiters count as text of the last part */
@@ -72,13 +73,15 @@ struct mime_part {
     struct view *languages; /* Content-Language (RFC3282-2) */
     size_t language_count;
 
+    struct view header; /* the octets of the header; in the message's bytes, or in the arena when parsed as a stream */
     size_t header_offset, header_size; /* with the empty line when there is one */
     size_t body_offset, body_size;     /* RFC2046-5.1.1: without the line end before a delimiter; body follows header */
     size_t header_lines, lines;        /* line ends in the header, in the body */
 };
 
 struct message {
-    struct view bytes;
+    struct view bytes;             /* the whole message; empty when it was parsed as a stream (stream_parse.h) */
+    struct message_source *source; /* where bodies are read when bytes is empty; NULL: from bytes */
     struct mime_part *root;
     size_t part_count; /* all entities, embedded roots included */
     bool degraded;     /* a limit was reached */
@@ -88,7 +91,11 @@ struct message {
 /* ERR_LIMIT only when the arena has no room for the root. */
 enum err message_parse(struct arena *arena, struct view bytes, struct message *out) MUST_CHECK;
 
-/* Views into the message's bytes. */
+/* Octets of a part's body from `offset` in it, at most n (and at most MESSAGE_WINDOW of a stream), *out shorter only at its end: a view into the
+ * message's bytes, or read from its source into scratch (cleared first). Errors of the source. May suspend. */
+enum err message_body_read(const struct message *message, const struct mime_part *part, size_t offset, size_t n,
+                           struct buf *scratch, struct view *out) MUST_CHECK;
+/* Views into the message's bytes; of a stream the header is a copy, and body and all are empty: read them. */
 struct view message_part_header(const struct message *message, const struct mime_part *part);
 struct view message_part_body(const struct message *message, const struct mime_part *part);
 /* Header and body of a part. */

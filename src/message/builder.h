@@ -1,0 +1,69 @@
+/*
+ * The composer: a tree of parts described in an arena, written out as a stream.
+ *
+ * Contents come from memory or from a message_source (a file), and are read
+ * twice: once to choose the smallest safe transfer encoding (RFC2045-6), once
+ * to write; never whole into memory. Headers are folded at 78 columns
+ * (RFC5322-2.1.1), with encoded words (RFC 2047) and encoded parameters
+ * (RFC 2231) only where needed, or raw UTF-8 when the recipient takes SMTPUTF8
+ * (RFC 6532). What is written reads back equal.
+ */
+#ifndef MESSAGE_BUILDER_H
+#define MESSAGE_BUILDER_H
+
+#include "message/address.h"
+#include "message/source.h"
+
+#include "base/arena.h"
+
+/* Takes what is written, in order. An error ends the writing and comes back from builder_write(). May suspend. */
+struct builder_sink {
+    enum err (*write)(struct builder_sink *sink, struct view octets);
+};
+
+struct builder_options {
+    bool is_utf8;      /* SMTPUTF8: headers raw UTF-8 (RFC6532-3.2) */
+    bool allow_8bit;   /* 8BITMIME (RFC 6152): 8bit where it is the smallest safe encoding */
+    bool allow_binary; /* BINARYMIME (RFC 3030) */
+    uint8_t seed[16];  /* randomness for boundaries and a Message-ID that is missing */
+    int64_t wall_us;   /* for a Date that is missing */
+    struct view host;  /* right side of the Message-ID */
+};
+
+struct builder;      /* lives in the arena given */
+struct builder_part; /* one node of the tree */
+
+struct builder *builder_new(struct arena *arena, const struct builder_options *options);
+/* Header fields of the message, in the order of the calls. UTF-8 in; control characters become spaces. ERR_SYNTAX: not
+ * a field name. ERR_LIMIT: arena. */
+enum err builder_text(struct builder *b, struct view name, struct view text) MUST_CHECK;
+/* An address list; groups by their markers (message/address.h). ERR_SYNTAX: an address that cannot be written. */
+enum err builder_addresses(struct builder *b, struct view name, const struct address *list, size_t count) MUST_CHECK;
+enum err builder_date(struct builder *b, struct view name, int64_t wall_us, int zone_minutes) MUST_CHECK;
+/* Message ids without angle brackets: Message-ID, In-Reply-To, References. */
+enum err builder_ids(struct builder *b, struct view name, const struct view *ids, size_t count) MUST_CHECK;
+/* Value that is structured already and ASCII, folded at its spaces. */
+enum err builder_structured(struct builder *b, struct view name, struct view value) MUST_CHECK;
+
+/* Parts. `type` is "text/plain" and so on. Text given in memory is UTF-8 with any line ends, and gets charset=utf-8 or
+ * us-ascii; sources are octets (for text/... their charset is said with builder_param()). NULL: arena. */
+struct builder_part *builder_leaf(struct builder *b, struct view type, struct view text);
+struct builder_part *builder_leaf_source(struct builder *b, struct view type, struct message_source *source);
+/* subtype: "mixed", "alternative", "related", "report", "signed" ... */
+struct builder_part *builder_multipart(struct builder *b, struct view subtype);
+/* A message/rfc822 (or message/global) part around octets that are kept as they are (RFC2046-5.2.1). */
+struct builder_part *builder_message(struct builder *b, struct message_source *source);
+/* A complete entity (its header and body) kept octet for octet, for the first part of multipart/signed (RFC1847-2.1). */
+struct builder_part *builder_entity(struct builder *b, struct message_source *source);
+enum err builder_add(struct builder_part *multipart, struct builder_part *child) MUST_CHECK;
+enum err builder_param(struct builder_part *part, struct view name, struct view value) MUST_CHECK; /* of Content-Type */
+/* "inline" or "attachment"; file_name may be empty, UTF-8. */
+enum err builder_disposition(struct builder_part *part, struct view disposition, struct view file_name) MUST_CHECK;
+enum err builder_content_id(struct builder_part *part, struct view id) MUST_CHECK;
+enum err builder_description(struct builder_part *part, struct view text) MUST_CHECK;
+enum err builder_language(struct builder_part *part, struct view tag) MUST_CHECK;
+
+/* The whole message with `root` as its body: adds MIME-Version, and Date and Message-ID when the header has none. */
+enum err builder_write(struct builder *b, struct builder_part *root, struct builder_sink *sink) MUST_CHECK;
+
+#endif
