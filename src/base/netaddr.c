@@ -230,6 +230,11 @@ struct netaddr netaddr_network(const struct netaddr *addr) {
     return network;
 }
 
+struct view netaddr_key(const struct netaddr *addr) {
+    _Static_assert(offsetof(struct netaddr, ip) == 1, "family and address are one run of octets");
+    return view_of(addr, offsetof(struct netaddr, ip) + sizeof(addr->ip));
+}
+
 enum err netaddr_from_sockaddr(const struct sockaddr_storage *sa, struct netaddr *out) {
     struct netaddr addr = {0};
     if (sa->ss_family == AF_INET) {

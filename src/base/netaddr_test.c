@@ -232,6 +232,14 @@ static void classes(void **state) {
     assert_true(shows(buf_put_netaddr, &network, "1.2.3.0"));
 }
 
+/* Two families with the same octets are two keys; two ports are one. */
+static void keys(void **state) {
+    (void)state;
+    struct netaddr v4 = parse("32.1.13.184:1"), other_port = parse("32.1.13.184:2"), v6 = parse("2001:db8::");
+    assert_true(view_eq(netaddr_key(&v4), netaddr_key(&other_port)));
+    assert_false(view_eq(netaddr_key(&v4), netaddr_key(&v6)));
+}
+
 static void sockaddrs(void **state) {
     (void)state;
     struct sockaddr_storage sa;
@@ -260,7 +268,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_texts),  cmocka_unit_test(bad_texts),
         cmocka_unit_test(libc_agrees), cmocka_unit_test(random_addresses_come_back),
-        cmocka_unit_test(classes),     cmocka_unit_test(sockaddrs),
+        cmocka_unit_test(classes),     cmocka_unit_test(keys),
+        cmocka_unit_test(sockaddrs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

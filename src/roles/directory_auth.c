@@ -11,17 +11,13 @@ struct network_failures {
     int64_t last_us;
 };
 
-static struct view network_key(const struct netaddr *network) {
-    return view_of(network->ip, sizeof(network->ip));
-}
-
 static bool is_throttled(const struct directory *d, const struct netaddr *peer) {
     return d->env->config->throttle_loopback || !netaddr_is_loopback(peer);
 }
 
 /* How long this network must wait: nothing for the first failures, then twice as long each time. */
 static int64_t network_delay(struct directory *d, const struct netaddr *network) {
-    const struct network_failures *failures = map_get(d->networks, network_key(network));
+    const struct network_failures *failures = map_get(d->networks, netaddr_key(network));
     if (!failures || failures->count < DIRECTORY_FAILURES_FREE)
         return 0;
     unsigned doublings = MIN(failures->count - DIRECTORY_FAILURES_FREE, 10u);
@@ -29,10 +25,10 @@ static int64_t network_delay(struct directory *d, const struct netaddr *network)
 }
 
 static void network_failed(struct directory *d, const struct netaddr *network) {
-    struct network_failures *failures = map_get(d->networks, network_key(network));
+    struct network_failures *failures = map_get(d->networks, netaddr_key(network));
     if (!failures) {
         failures = calloc(1, sizeof(*failures));
-        if (failures && map_put(d->networks, network_key(network), failures) != ERR_OK) {
+        if (failures && map_put(d->networks, netaddr_key(network), failures) != ERR_OK) {
             free(failures); /* the table is full of others: this one is not slowed down until the next clean-up */
             failures = NULL;
         }

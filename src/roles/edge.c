@@ -104,16 +104,12 @@ enum err edge_start_tls(struct edge_connection *c, struct stream *plain, struct 
 
 /* ---- connections ---- */
 
-static struct view network_key(const struct netaddr *network) {
-    return view_of(network->ip, sizeof(network->ip));
-}
-
 static struct edge_network *network_enter(struct edge *edge, const struct netaddr *peer) {
     struct netaddr address = netaddr_network(peer);
-    struct edge_network *network = map_get(edge->networks, network_key(&address));
+    struct edge_network *network = map_get(edge->networks, netaddr_key(&address));
     if (!network) {
         network = calloc(1, sizeof(*network));
-        if (!network || map_put(edge->networks, network_key(&address), network) != ERR_OK) {
+        if (!network || map_put(edge->networks, netaddr_key(&address), network) != ERR_OK) {
             free(network);
             return NULL;
         }
@@ -125,7 +121,7 @@ static struct edge_network *network_enter(struct edge *edge, const struct netadd
 
 static void network_leave(struct edge *edge, struct edge_network *network) {
     if (network && --network->connections == 0) {
-        (void)map_remove(edge->networks, network_key(&network->network));
+        (void)map_remove(edge->networks, netaddr_key(&network->network));
         free(network);
     }
 }

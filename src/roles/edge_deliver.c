@@ -247,12 +247,8 @@ static size_t count_fate(const struct delivery *d, enum fate fate) {
     return n;
 }
 
-static void set_reply(struct smtp_reply *reply, uint16_t code, struct view status, struct view text) {
-    *reply = (struct smtp_reply){.code = code, .status = status, .text = text};
-}
-
 static void reply_later(struct smtp_reply *reply) {
-    set_reply(reply, 451, VIEW("4.3.0"), VIEW("The message cannot be stored now; try again later"));
+    smtp_reply_set(reply, 451, VIEW("4.3.0"), VIEW("The message cannot be stored now; try again later"));
 }
 
 /* Each recipient's own result: the best of its targets (what waits in the queue is ours now). */
@@ -272,9 +268,9 @@ static void set_results(struct delivery *d) {
         if (lost)
             reply_later(&recipient->result);
         else if (!done && refused)
-            set_reply(&recipient->result, 550, refused->status.n ? refused->status : VIEW("5.7.1"), refused->text);
+            smtp_reply_set(&recipient->result, 550, refused->status.n ? refused->status : VIEW("5.7.1"), refused->text);
         else
-            set_reply(&recipient->result, 250, VIEW("2.0.0"), VIEW("Delivered"));
+            smtp_reply_set(&recipient->result, 250, VIEW("2.0.0"), VIEW("Delivered"));
     }
 }
 
@@ -285,7 +281,7 @@ static void decide(struct delivery *d, struct smtp_reply *reply) {
         set_results(d);
         if (refused == d->n) {
             const struct target *first = &d->targets[0];
-            set_reply(reply, 550, first->status.n ? first->status : VIEW("5.7.1"), first->text);
+            smtp_reply_set(reply, 550, first->status.n ? first->status : VIEW("5.7.1"), first->text);
         } else {
             reply_later(reply); /* none accepted, and not all refused: the sender keeps it */
         }
@@ -310,7 +306,7 @@ static void decide(struct delivery *d, struct smtp_reply *reply) {
             d->targets[i].fate = FATE_LOST;
     set_results(d);
     if (safe)
-        set_reply(reply, 250, VIEW("2.0.0"), VIEW("The message is on disk"));
+        smtp_reply_set(reply, 250, VIEW("2.0.0"), VIEW("The message is on disk"));
     else
         reply_later(reply);
 }
@@ -335,7 +331,7 @@ void edge_deliver(struct edge_connection *c, const struct smtp_session_facts *fa
     random_fill(c->edge->env->random, d.id, sizeof(d.id));
     d.deadline_us = loop_now_us(c->edge->env->loop) + EDGE_DELIVER_US;
     if (is_looping(&d)) {
-        set_reply(reply, 554, VIEW("5.4.6"), VIEW("The message has been through too many servers: a mail loop"));
+        smtp_reply_set(reply, 554, VIEW("5.4.6"), VIEW("The message has been through too many servers: a mail loop"));
         return;
     }
     enum err err = collect_targets(&d);

@@ -5,13 +5,9 @@
 
 #define LOGIN_BUDGET (32 * 1024)
 
-static void set_reply(struct smtp_reply *reply, uint16_t code, struct view status, struct view text) {
-    *reply = (struct smtp_reply){.code = code, .status = status, .text = text};
-}
-
 /* Directory was restarted and knows our login no more. A 5xx would make the client give up the message. */
 static void reply_login_lost(struct smtp_reply *reply) {
-    set_reply(reply, 421, VIEW("4.7.0"), VIEW("Your login was lost; connect and log in again"));
+    smtp_reply_set(reply, 421, VIEW("4.7.0"), VIEW("Your login was lost; connect and log in again"));
 }
 
 static enum err on_auth(void *ctx, struct smtp_session *session, struct view user, struct view password,
@@ -29,11 +25,11 @@ static enum err on_auth(void *ctx, struct smtp_session *session, struct view use
     if (err == ERR_OK) {
         log_event(&c->log, LOG_INFO, "smtp.login", LF_VIEW("account", login.address));
     } else if (err == ERR_DENIED) {
-        set_reply(reply, 535, VIEW("5.7.8"), VIEW("Wrong address or password"));
+        smtp_reply_set(reply, 535, VIEW("5.7.8"), VIEW("Wrong address or password"));
         if (++c->attempts >= c->edge->env->config->login_attempts_max)
-            set_reply(reply, 421, VIEW("4.7.0"), VIEW("Too many wrong passwords; good bye"));
+            smtp_reply_set(reply, 421, VIEW("4.7.0"), VIEW("Too many wrong passwords; good bye"));
     } else {
-        set_reply(reply, 454, VIEW("4.7.0"), VIEW("Logins are not possible now; try again later"));
+        smtp_reply_set(reply, 454, VIEW("4.7.0"), VIEW("Logins are not possible now; try again later"));
     }
     arena_free(arena);
     return err;
@@ -59,7 +55,7 @@ static void on_mail(void *ctx, struct smtp_session *session, struct smtp_transac
     /* RFC1870-6.1: what does not fit now is not sent in vain. */
     uint64_t held = edge->spooled - c->spooled, budget = edge->env->config->spool_budget;
     if (t->declared_size > budget || held > budget - t->declared_size) {
-        set_reply(reply, 452, VIEW("4.3.1"), VIEW("No room for this message now; try again later"));
+        smtp_reply_set(reply, 452, VIEW("4.3.1"), VIEW("No room for this message now; try again later"));
         return;
     }
     if (!c->auth)
@@ -71,9 +67,9 @@ static void on_mail(void *ctx, struct smtp_session *session, struct smtp_transac
     if (err == ERR_NOT_FOUND)
         reply_login_lost(reply);
     else if (err == ERR_DENIED)
-        set_reply(reply, 553, VIEW("5.7.1"), VIEW("Your account may not send as this address"));
+        smtp_reply_set(reply, 553, VIEW("5.7.1"), VIEW("Your account may not send as this address"));
     else if (err != ERR_OK)
-        set_reply(reply, 451, VIEW("4.3.0"), VIEW("The sender cannot be checked now; try again later"));
+        smtp_reply_set(reply, 451, VIEW("4.3.0"), VIEW("The sender cannot be checked now; try again later"));
 }
 
 static void on_rcpt(void *ctx, struct smtp_session *session, struct smtp_transaction *t, struct smtp_recipient *r,
@@ -89,16 +85,16 @@ static void on_rcpt(void *ctx, struct smtp_session *session, struct smtp_transac
         return;
     }
     if (err != ERR_OK) {
-        set_reply(reply, 451, VIEW("4.3.0"), VIEW("The recipient cannot be checked now; try again later"));
+        smtp_reply_set(reply, 451, VIEW("4.3.0"), VIEW("The recipient cannot be checked now; try again later"));
         return;
     }
     if (result.reply) {
-        set_reply(reply, result.reply, result.status, result.text);
+        smtp_reply_set(reply, result.reply, result.status, result.text);
         return;
     }
     struct edge_recipient *found = ARENA_NEW(t->arena, struct edge_recipient);
     if (!found || result.targets_n == 0) {
-        set_reply(reply, 452, VIEW("4.5.3"), VIEW("Too many recipients in one message"));
+        smtp_reply_set(reply, 452, VIEW("4.5.3"), VIEW("Too many recipients in one message"));
         return;
     }
     *found = (struct edge_recipient){.targets = result.targets, .n = result.targets_n};

@@ -36,6 +36,9 @@ struct smtp_reply {
     struct view status; /* "5.7.1" */
     struct view text;
 };
+static inline void smtp_reply_set(struct smtp_reply *reply, uint16_t code, struct view status, struct view text) {
+    *reply = (struct smtp_reply){.code = code, .status = status, .text = text};
+}
 
 struct smtp_recipient {
     struct view address;       /* as given, quotes normalised */
