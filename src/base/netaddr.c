@@ -189,7 +189,7 @@ void buf_put_address_literal(struct buf *buf, const struct netaddr *addr) {
 }
 
 /* An IPv4 address in its IPv6 clothes is judged as what it reaches. */
-static struct netaddr unmapped(const struct netaddr *addr) {
+struct netaddr netaddr_unmapped(const struct netaddr *addr) {
     struct netaddr plain = *addr;
     if (is_mapped(addr)) {
         plain = (struct netaddr){.family = 4, .port = addr->port};
@@ -200,13 +200,13 @@ static struct netaddr unmapped(const struct netaddr *addr) {
 
 bool netaddr_is_loopback(const struct netaddr *addr) {
     static const uint8_t one[16] = {[15] = 1};
-    struct netaddr a = unmapped(addr);
+    struct netaddr a = netaddr_unmapped(addr);
     return a.family == 4 ? a.ip[0] == 127 : a.family == 6 && memcmp(a.ip, one, 16) == 0;
 }
 
 bool netaddr_is_private(const struct netaddr *addr) {
     static const uint8_t zero[16];
-    struct netaddr a = unmapped(addr);
+    struct netaddr a = netaddr_unmapped(addr);
     if (netaddr_is_loopback(&a))
         return true;
     if (a.family == 4)
@@ -223,7 +223,7 @@ bool netaddr_ip_eq(const struct netaddr *a, const struct netaddr *b) {
 }
 
 struct netaddr netaddr_network(const struct netaddr *addr) {
-    struct netaddr network = unmapped(addr);
+    struct netaddr network = netaddr_unmapped(addr);
     size_t keep = network.family == 4 ? 3 : network.family == 6 ? 8 : 0;
     memset(network.ip + keep, 0, sizeof(network.ip) - keep);
     network.port = 0;
@@ -250,7 +250,7 @@ enum err netaddr_from_sockaddr(const struct sockaddr_storage *sa, struct netaddr
         addr.port = ntohs(in.sin6_port);
         memcpy(addr.ip, &in.sin6_addr, 16);
         /* A socket for both families shows IPv4 peers mapped; policies and logs know them by their own address. */
-        addr = unmapped(&addr);
+        addr = netaddr_unmapped(&addr);
     } else {
         return ERR_SYNTAX;
     }

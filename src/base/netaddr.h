@@ -23,6 +23,8 @@ bool netaddr_is_private(const struct netaddr *addr);
 bool netaddr_ip_eq(const struct netaddr *a, const struct netaddr *b);
 /* The network that counts as one peer: /24 of IPv4, /64 of IPv6, port 0. */
 struct netaddr netaddr_network(const struct netaddr *addr);
+/* RFC4291-2.5.5.2: ::ffff:192.0.2.1 is 192.0.2.1; others as they are. */
+struct netaddr netaddr_unmapped(const struct netaddr *addr);
 /* Family and address as the key of a map: a view into *addr. The port is no part of it. */
 struct view netaddr_key(const struct netaddr *addr);
 /* sockaddr conversions; sa_len in and out in octets. */

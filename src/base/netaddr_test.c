@@ -230,6 +230,11 @@ static void classes(void **state) {
     a = parse("::ffff:1.2.3.4");
     network = netaddr_network(&a);
     assert_true(shows(buf_put_netaddr, &network, "1.2.3.0"));
+    network = netaddr_unmapped(&a);
+    assert_true(shows(buf_put_netaddr, &network, "1.2.3.4"));
+    a = parse("2001:db8::1");
+    network = netaddr_unmapped(&a);
+    assert_true(netaddr_ip_eq(&a, &network));
 }
 
 /* Two families with the same octets are two keys; two ports are one. */
