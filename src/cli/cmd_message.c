@@ -1,0 +1,76 @@
+/* `veredus message ...`: one message in a file, shown. Needs no server. */
+#include "cli/cli.h"
+
+#include "cli/message_file.h"
+#include "cli/show_message.h"
+
+#include <string.h>
+
+/* A message, its file, and what it takes to read it. */
+struct reading {
+    struct message_file file;
+    struct charset_table charsets;
+    struct arena *arena;
+    struct buf bytes;
+    struct message message;
+};
+
+static void reading_close(struct reading *r) {
+    message_file_close(&r->file);
+    charset_fini(&r->charsets);
+    buf_fini(&r->bytes);
+    arena_free(r->arena);
+}
+
+static enum err read_all(struct message_source *source, struct buf *out) {
+    size_t got = 1;
+    while (got > 0) {
+        uint8_t *room = buf_room(out, MESSAGE_WINDOW);
+        if (room == NULL)
+            return buf_err(out);
+        TRY(source->read(source, out->n, room, MESSAGE_WINDOW, &got));
+        buf_added(out, got);
+    }
+    return ERR_OK;
+}
+
+/* False: it said why not. */
+static bool reading_open(struct reading *r, const char *name) {
+    if (message_file_open(&r->file, name) != ERR_OK)
+        return false;
+    buf_init(&r->bytes, SIZE_MAX);
+    r->arena = arena_new("message", MESSAGE_ARENA_BUDGET);
+    enum err err = r->arena == NULL ? ERR_NO_MEMORY : ERR_OK;
+    if (charset_prepare(&r->charsets) != ERR_OK)
+        cli_say(
+            "this system converts no charsets: letters of other scripts may be wrong. Install libc's gconv modules.");
+    if (err == ERR_OK)
+        err = read_all(&r->file.source, &r->bytes);
+    if (err == ERR_OK)
+        err = message_parse(r->arena, buf_view(&r->bytes), &r->message);
+    if (err == ERR_OK)
+        return true;
+    if (err == ERR_IO)
+        cli_say("cannot read %s: %s.", name, strerror(r->file.error));
+    else
+        cli_say("there is not enough memory for %s (%s).", name, err_name(err));
+    reading_close(r);
+    return false;
+}
+
+int cmd_message_parse(const struct invocation *in) {
+    struct reading r;
+    if (!reading_open(&r, in->positional[0]))
+        return CLI_FAILED;
+    json_t *shown = show_message(&r.message, &r.charsets);
+    int status = CLI_OK;
+    if (shown == NULL || json_dumpf(shown, stdout, cli_has(in, "--compact") ? JSON_COMPACT : JSON_INDENT(2)) != 0) {
+        cli_say("cannot show the message: no memory, or standard output is closed.");
+        status = CLI_FAILED;
+    } else {
+        (void)putchar('\n');
+    }
+    json_decref(shown);
+    reading_close(&r);
+    return status;
+}
