@@ -1,5 +1,6 @@
 /* The table of commands: what can be done, in the order that help shows. */
 #include "cli/cli.h"
+#include "cli/lookup.h"
 
 /* clang-format off */
 #define OPTION_DIR {"--dir", "DIR", "the data directory of the server", false}
@@ -64,6 +65,9 @@ const struct command cli_commands[] = {
     {"message", "parse", "FILE", "print the structure, headers and derived values of a message as JSON; - is standard input",
      "  veredus message parse letter.eml\n  veredus message parse --compact - <letter.eml\n",
      {{"--compact", NULL, "print it on one line", false}}, 1, 1, cmd_message_parse},
+    {"dns", "lookup", "TYPE NAME", "ask DNS as the server does: secure, insecure or bogus, then the records",
+     "  veredus dns lookup MX example.org\n  veredus dns lookup TXT example.org --dns 127.0.0.1:5353 --trust-anchor example.org.ds\n",
+     {OPTION_DNS, OPTION_TRUST_ANCHOR}, 2, 2, cmd_dns_lookup},
     {"confine-test", NULL, "[ROLE]", "confine a process as the role is confined, and try every act that it must be denied",
      "  veredus confine-test edge\n  veredus confine-test\n", {{NULL, NULL, NULL, false}}, 0, 1, cmd_confine_test},
     {"version", NULL, "", "print the version", NULL, {{NULL, NULL, NULL, false}}, 0, 0, cmd_version},

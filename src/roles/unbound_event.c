@@ -1,5 +1,5 @@
 /* libunbound on our loop. */
-#include "roles/resolver_event.h"
+#include "roles/unbound_event.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -234,7 +234,7 @@ static struct ub_event *base_register_wsaevent(struct ub_event_base *super, void
     return NULL;
 }
 
-struct ub_event_base *resolver_base_new(void) {
+struct ub_event_base *unbound_base_new(void) {
     static const struct ub_event_base_vmt vmt = {
         .free = base_nothing,
         .dispatch = base_dispatch,
@@ -251,10 +251,10 @@ struct ub_event_base *resolver_base_new(void) {
     return &base->super;
 }
 
-void resolver_base_set_loop(struct ub_event_base *base, struct loop *loop) {
+void unbound_base_set_loop(struct ub_event_base *base, struct loop *loop) {
     ((struct base *)base)->loop = loop;
 }
 
-void resolver_base_free(struct ub_event_base *base) {
+void unbound_base_free(struct ub_event_base *base) {
     free(base);
 }
