@@ -1,6 +1,6 @@
 /*
  * The preview of a message (RFC8970-3.3): the beginning of its readable text,
- * plain, on one line; and the plain text of HTML that it needs.
+ * plain, on one line.
  */
 #ifndef MESSAGE_PREVIEW_H
 #define MESSAGE_PREVIEW_H
@@ -12,11 +12,6 @@
 /* Octets of the part's body that are looked at: HTML may begin with that much of styles. */
 #define PREVIEW_SOURCE_MAX (64 * 1024)
 
-/*
- * The text of HTML (UTF-8 in and out): no tags, comments, styles, scripts, head; entities decoded; a line end where a block
- * ends. Tolerant: a "<" that opens no tag is text.
- */
-void html_put_text(struct buf *out, struct view html);
 /*
  * At most PREVIEW_CHARACTERS characters of UTF-8: of the first text part that is no attachment, the plain one of a
  * multipart/alternative before the HTML one. Quoted lines (">") are left out, white space runs and controls become one space.
