@@ -41,6 +41,8 @@ bool dkim_input_is_over(const struct dkim_input *input);
 /* Without the empty line; with CRLF at its end. */
 struct view dkim_input_header(const struct dkim_input *input);
 const struct dkim_field *dkim_input_fields(const struct dkim_input *input, size_t *n);
+/* Behind the colon, folds included, without the final line end. */
+struct view dkim_field_value(const struct dkim_field *field);
 uint32_t dkim_field_hash(struct view name);
 /* After the end. As dkim_body_hash(). */
 enum err dkim_input_body_hash(const struct dkim_input *input, enum dkim_canon canon, uint64_t length,

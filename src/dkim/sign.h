@@ -58,6 +58,8 @@ void dkim_fold_begin(struct dkim_folder *folder, struct buf *out, struct view fi
 void dkim_fold_tag(struct dkim_folder *folder, const char *name, struct view value);
 /* A value that may be cut anywhere (base64), or after each colon. */
 void dkim_fold_base64(struct dkim_folder *folder, const char *name, struct view data);
+/* The value, or more of it, of the tag that was put last. */
+void dkim_fold_more(struct dkim_folder *folder, struct view data);
 void dkim_fold_names(struct dkim_folder *folder, const char *name, const struct view *names, size_t n);
 
 #endif

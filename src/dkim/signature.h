@@ -49,8 +49,6 @@ enum err dkim_signature_hash(const struct dkim_input *input, const struct dkim_s
 /* Appends a field's raw form without the octets that are b='s value, canonical, without its last CRLF. */
 void dkim_put_unsigned_field(struct buf *out, enum dkim_canon canon, struct view raw, size_t b_at, size_t b_n);
 
-/* RFC8616-4: a domain as DNS wants it: A-labels, lower case, no final dot. ERR_SYNTAX. */
-enum err dkim_domain_ascii(struct arena *arena, struct view domain, struct view *out) MUST_CHECK;
 /* The same domain, or one below it. Both in A-labels and lower case. */
 bool dkim_domain_is_under(struct view domain, struct view parent);
 
