@@ -198,23 +198,45 @@ struct shape {
     size_t open, close; /* "<" and ">" (close is the end of the route-addr when ">" is missing) */
     size_t colon;       /* a group's ":" before anything else */
     size_t at_sign;     /* the last "@" outside of "<>" */
+    size_t split;       /* where another address begins although no comma was there */
     bool has_text;      /* anything but white space and comments */
 };
 
+/* Does white space between these two octets only stretch one address (RFC5322-4.4: obs-local-part, obs-domain)? */
+static bool is_joint(uint8_t before, uint8_t after) {
+    return before == '.' || before == '@' || after == '.' || after == '@';
+}
+
+/* Commas are forgotten: "A <a@x> B <b@x>" and "a@x b@x" are two addresses, as any reader would say. */
 static struct shape find_shape(struct scan *s, size_t start) {
-    struct shape e = {start, s->in.n, NONE, NONE, NONE, NONE, NONE, false};
-    size_t i = start;
+    struct shape e = {start, s->in.n, NONE, NONE, NONE, NONE, NONE, NONE, false};
+    size_t i = start, after_angle = NONE, word = start;
+    uint8_t last = 0; /* the octet before, white space aside */
+    bool has_host = false, gap = false;
     while (i < s->in.n) {
         uint8_t c = s->in.p[i];
         size_t next = skip_element(s, i, s->in.n);
         bool in_angle = e.open != NONE && e.close == NONE;
-        if (c == '(' && next > i + 1) {
+        if ((c == '(' && next > i + 1) || is_space(c)) {
+            gap = true;
             i = next;
             continue;
         }
+        if (gap && !is_joint(last, c))
+            word = i;
+        gap = false;
+        last = c;
+        if (after_angle != NONE && (c == '<' || c == '@')) {
+            e.split = i = after_angle;
+            break;
+        }
         if (in_angle && c == '>') {
             e.close = i;
+            after_angle = has_host ? next : NONE;
+        } else if (in_angle && c == '@') {
+            has_host = true;
         } else if (c == '<') {
+            has_host = false;
             /* Of several "<" in one entry the last one opens the address. */
             if (e.open == NONE)
                 e.name_end = i;
@@ -226,12 +248,21 @@ static struct shape find_shape(struct scan *s, size_t start) {
             e.colon = i;
             break;
         } else if (c == '@' && e.open == NONE) {
+            if (e.at_sign != NONE && word > e.at_sign) {
+                if (e.split != NONE)
+                    break; /* a third one: it is no name, and the time stays linear */
+                e.split = word;
+            }
             e.at_sign = i;
         }
-        e.has_text |= !is_space(c);
+        e.has_text |= c != '>';
         i = next;
     }
     e.end = i;
+    if (e.open != NONE && e.split != i)
+        e.split = NONE; /* "a@x b@x <c@x>": all of it is a name */
+    else if (e.split != NONE)
+        e.end = e.split;
     if (e.open != NONE && e.close == NONE)
         e.close = i;
     return e;
@@ -270,6 +301,35 @@ static void read_angle(struct scan *s, const struct shape *e, struct address *a)
     read_addr_spec(s, from, e->close, a);
 }
 
+/* "Ann Lee a@x spare": from the word that holds the last "@" to where the words after it no longer belong to it. */
+static void find_bare(struct scan *s, const struct shape *e, size_t *from, size_t *to) {
+    size_t at = find_octet(s, e->start, e->end, '@', true);
+    uint8_t last = 0;
+    bool gap = false;
+    *from = e->start;
+    *to = e->end;
+    if (at == NONE)
+        return;
+    for (size_t i = e->start; i < e->end;) {
+        size_t next = skip_element(s, i, e->end);
+        uint8_t c = s->in.p[i];
+        if (is_space(c) || (c == '(' && next > i + 1)) {
+            gap = true;
+        } else {
+            if (gap && !is_joint(last, c)) {
+                if (i > at) {
+                    *to = i;
+                    return;
+                }
+                *from = i;
+            }
+            gap = false;
+            last = c;
+        }
+        i = next;
+    }
+}
+
 static void read_entry(struct scan *s, const struct shape *e, struct list_builder *b) {
     struct address a = {.kind = ADDRESS_MAILBOX};
     if (e->open != NONE) {
@@ -277,8 +337,13 @@ static void read_entry(struct scan *s, const struct shape *e, struct list_builde
         a.name = name.n > 0 ? name : read_comment(s, e->start, e->end);
         read_angle(s, e, &a);
     } else {
+        size_t from, to;
+        find_bare(s, e, &from, &to);
         a.name = read_comment(s, e->start, e->end);
-        read_addr_spec(s, e->start, e->end, &a);
+        struct view name = read_words(s, e->start, from, true);
+        if (name.n > 0)
+            a.name = name;
+        read_addr_spec(s, from, to, &a);
     }
     add(b, a);
 }
@@ -304,7 +369,7 @@ void address_parse(struct arena *arena, struct view value, struct address_list *
             add(&b, (struct address){.kind = ADDRESS_GROUP_END});
             in_group = false;
         }
-        at = e.end + 1;
+        at = e.split == NONE ? e.end + 1 : e.end;
     }
     if (in_group)
         add(&b, (struct address){.kind = ADDRESS_GROUP_END});
