@@ -16,10 +16,23 @@ static const uint8_t base64_values[256] = {
 
 /* Octets decoded between two looks at the buf. */
 #define DECODE_PIECE 4096
+/* Octets that one octet of UTF-8 may come from: the four of GB18030 and the escapes of ISO-2022 among them. A text is read no
+ * further than that beyond what the buf has room for. */
+#define TEXT_OCTETS_MAX 8
 
-void decode_put_base64(struct buf *out, struct view text) {
-    uint32_t bits = 0;
-    unsigned count = 0;
+void decoder_init(struct decoder *decoder, enum mime_encoding encoding) {
+    decoder->encoding = encoding;
+    decoder->bits = 0;
+    decoder->bit_count = 0;
+    decoder->in_spaces = false;
+    decoder->held_n = 0;
+}
+
+/* -- base64 ------------------------------------------------------------------------------------------- */
+
+static void feed_base64(struct decoder *d, struct buf *out, struct view text) {
+    uint32_t bits = d->bits;
+    unsigned count = d->bit_count;
     size_t at = 0;
     while (at < text.n) {
         size_t end = MIN(text.n, at + DECODE_PIECE);
@@ -43,7 +56,11 @@ void decode_put_base64(struct buf *out, struct view text) {
         }
         buf_added(out, n);
     }
+    d->bits = bits;
+    d->bit_count = (uint8_t)count;
 }
+
+/* -- quoted-printable ----------------------------------------------------------------------------------- */
 
 static int hex_value(uint8_t c) {
     if (ascii_is_digit(c))
@@ -52,87 +69,221 @@ static int hex_value(uint8_t c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* One line without its line end. True when it ends with a soft line break. */
-static bool put_qp_line(struct buf *out, struct view line) {
-    while (line.n > 0 && (line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\t'))
-        line.n--; /* RFC2045-6.7 (3) */
-    while (line.n > 0) {
-        ssize_t mark = view_find_byte(line, '=');
-        if (mark < 0) {
-            buf_put(out, line);
-            return false;
-        }
-        size_t i = (size_t)mark;
-        buf_put(out, view_sub(line, 0, i));
-        if (i + 1 == line.n)
-            return true;
-        if (i + 2 < line.n && hex_value(line.p[i + 1]) >= 0 && hex_value(line.p[i + 2]) >= 0) {
-            buf_put_byte(out, (uint8_t)(hex_value(line.p[i + 1]) << 4 | hex_value(line.p[i + 2])));
-            i += 3;
-        } else {
-            buf_put_byte(out, '=');
-            i++;
-        }
-        line = view_skip(line, i);
-    }
-    return false;
+static bool is_blank(uint8_t c) {
+    return c == ' ' || c == '\t';
 }
 
-void decode_put_quoted_printable(struct buf *out, struct view text) {
-    size_t at = 0;
+/* How a run of white space at `at`, which may be empty, goes on. */
+enum run_end {
+    RUN_TEXT, /* with text, or it is too long */
+    RUN_LINE, /* with a line end, CRLF or LF */
+    RUN_OPEN, /* that is not known yet */
+};
+
+static enum run_end run_end(struct view text, size_t at, size_t *end) {
+    size_t i = at;
+    while (i < text.n && is_blank(text.p[i]))
+        i++;
+    *end = i;
+    if (i - at >= DECODE_SPACE_MAX)
+        return RUN_TEXT;
+    if (i == text.n || (text.p[i] == '\r' && i + 1 == text.n))
+        return RUN_OPEN;
+    return text.p[i] == '\n' || (text.p[i] == '\r' && text.p[i + 1] == '\n') ? RUN_LINE : RUN_TEXT;
+}
+
+/* The "=" at `at`: writes what it means and returns the offset after it; `at` when that is not known yet. */
+static size_t take_equals(struct buf *out, struct view text, size_t at, bool *in_spaces) {
+    size_t left = text.n - at, end = at;
+    if (left > 1 && hex_value(text.p[at + 1]) >= 0) {
+        if (left == 2)
+            return at;
+        if (hex_value(text.p[at + 2]) >= 0) {
+            buf_put_byte(out, (uint8_t)(hex_value(text.p[at + 1]) << 4 | hex_value(text.p[at + 2])));
+            return at + 3;
+        }
+        buf_put_byte(out, '=');
+        return at + 1;
+    }
+    switch (run_end(text, at + 1, &end)) {
+    case RUN_OPEN:
+        return at;
+    case RUN_LINE: /* RFC2045-6.7 (5): a soft line break, with the white space that was added to the line */
+        return end + (text.p[end] == '\r' ? 2 : 1);
+    case RUN_TEXT:
+        break;
+    }
+    buf_put(out, view_sub(text, at, end - at));
+    *in_spaces = end - at > DECODE_SPACE_MAX;
+    return end;
+}
+
+/* Decodes what can be decided. Returns the octets taken; the rest is DECODE_HELD_MAX at most. */
+static size_t take_quoted_printable(struct decoder *d, struct buf *out, struct view text) {
+    size_t at = 0, from = 0; /* octets from `from` to `at` are text as it stands */
     while (at < text.n) {
-        struct view rest = view_skip(text, at);
-        ssize_t end = view_find_byte(rest, '\n');
-        size_t n = end < 0 ? rest.n : (size_t)end;
-        size_t eol = end < 0 ? 0 : 1;
-        at += n + eol;
-        if (eol > 0 && n > 0 && rest.p[n - 1] == '\r') {
-            n--;
-            eol = 2;
+        uint8_t c = text.p[at];
+        bool is_space = is_blank(c);
+        if (d->in_spaces) {
+            d->in_spaces = is_space;
+            at += is_space;
+            continue;
         }
-        if (!put_qp_line(out, view_sub(rest, 0, n)))
-            buf_put(out, view_sub(rest, n, eol));
+        if (!is_space && c != '=') {
+            at++;
+            continue;
+        }
+        size_t end = at;
+        enum run_end how = RUN_TEXT;
+        if (is_space) {
+            how = run_end(text, at, &end);
+            d->in_spaces = how == RUN_TEXT && end - at >= DECODE_SPACE_MAX;
+            if (how == RUN_TEXT) {
+                at = end;
+                continue;
+            }
+        }
+        buf_put(out, view_sub(text, from, at - from));
+        if (how == RUN_OPEN)
+            return at;
+        /* RFC2045-6.7 (3): trailing white space of a line is not part of it. */
+        size_t next = is_space ? end : take_equals(out, text, at, &d->in_spaces);
+        if (next == at)
+            return at;
+        at = from = next;
+    }
+    buf_put(out, view_sub(text, from, at - from));
+    return at;
+}
+
+static void hold(struct decoder *d, struct view octets) {
+    if (octets.n > 0)
+        memcpy(d->held + d->held_n, octets.p, octets.n);
+    d->held_n = (uint16_t)(d->held_n + octets.n);
+}
+
+static void feed_quoted_printable(struct decoder *d, struct buf *out, struct view text) {
+    while (d->held_n > 0 && text.n > 0) {
+        hold(d, view_sub(text, 0, 1));
+        text = view_skip(text, 1);
+        size_t taken = take_quoted_printable(d, out, view_of(d->held, d->held_n));
+        d->held_n = (uint16_t)(d->held_n - taken);
+        memmove(d->held, d->held + taken, d->held_n);
+    }
+    hold(d, view_skip(text, take_quoted_printable(d, out, text)));
+}
+
+static void end_quoted_printable(struct decoder *d, struct buf *out) {
+    struct view rest = view_of(d->held, d->held_n);
+    d->held_n = 0;
+    d->in_spaces = false;
+    /* The end is a line end for white space and a soft break; anything else, an "=4" or a CR, is text. */
+    bool is_break = rest.n > 0 && rest.p[0] == '=';
+    for (size_t i = is_break; i < rest.n; i++) {
+        if (!is_blank(rest.p[i])) {
+            buf_put(out, rest);
+            return;
+        }
     }
 }
 
-static void put_decoded(struct buf *out, const struct mime_part *part, struct view body) {
-    switch (part->encoding) {
+/* -- Bodies ----------------------------------------------------------------------------------------------- */
+
+void decoder_feed(struct decoder *decoder, struct buf *out, struct view octets) {
+    switch (decoder->encoding) {
     case MIME_ENCODING_BASE64:
-        decode_put_base64(out, body);
+        feed_base64(decoder, out, octets);
         break;
     case MIME_ENCODING_QUOTED_PRINTABLE:
-        decode_put_quoted_printable(out, body);
+        feed_quoted_printable(decoder, out, octets);
         break;
     case MIME_ENCODING_7BIT:
     case MIME_ENCODING_8BIT:
     case MIME_ENCODING_BINARY:
     case MIME_ENCODING_UNKNOWN:
-        buf_put(out, body);
+        buf_put(out, octets);
         break;
     }
 }
 
+void decoder_end(struct decoder *decoder, struct buf *out) {
+    if (decoder->encoding == MIME_ENCODING_QUOTED_PRINTABLE)
+        end_quoted_printable(decoder, out);
+}
+
+static void put_decoded(struct buf *out, enum mime_encoding encoding, struct view body) {
+    struct decoder decoder;
+    decoder_init(&decoder, encoding);
+    decoder_feed(&decoder, out, body);
+    decoder_end(&decoder, out);
+}
+
+void decode_put_base64(struct buf *out, struct view text) {
+    put_decoded(out, MIME_ENCODING_BASE64, text);
+}
+
+void decode_put_quoted_printable(struct buf *out, struct view text) {
+    put_decoded(out, MIME_ENCODING_QUOTED_PRINTABLE, text);
+}
+
 void decode_put_body(struct buf *out, const struct message *message, const struct mime_part *part) {
-    put_decoded(out, part, message_part_body(message, part));
+    struct decoder decoder;
+    struct buf window;
+    buf_init(&window, MESSAGE_WINDOW);
+    decoder_init(&decoder, part->encoding);
+    for (size_t at = 0; at < part->body_size && buf_err(out) == ERR_OK;) {
+        struct view octets;
+        enum err err = message_body_read(message, part, at, MESSAGE_WINDOW, &window, &octets);
+        if (err != ERR_OK)
+            out->err = err;
+        else
+            decoder_feed(&decoder, out, octets);
+        at += err == ERR_OK ? octets.n : 0;
+    }
+    decoder_end(&decoder, out);
+    buf_fini(&window);
+}
+
+static bool is_plain(const struct mime_part *part) {
+    return part->encoding != MIME_ENCODING_BASE64 && part->encoding != MIME_ENCODING_QUOTED_PRINTABLE;
+}
+
+/* What is in bytes, as UTF-8; their error becomes that of out unless there is one. */
+static void put_text(struct buf *out, const struct charset_table *table, const struct mime_part *part,
+                     const struct buf *bytes) {
+    charset_put_utf8(table, mime_part_charset(part), buf_view(bytes), out);
+    if (out->err == ERR_OK)
+        out->err = buf_err(bytes);
 }
 
 void decode_put_text_of(struct buf *out, const struct charset_table *table, const struct mime_part *part,
                         struct view body) {
-    struct view charset = mime_part_charset(part);
-    if (part->encoding != MIME_ENCODING_BASE64 && part->encoding != MIME_ENCODING_QUOTED_PRINTABLE) {
-        charset_put_utf8(table, charset, body, out);
+    if (is_plain(part)) {
+        charset_put_utf8(table, mime_part_charset(part), body, out);
         return;
     }
     struct buf bytes;
     buf_init(&bytes, body.n + DECODE_PIECE);
-    put_decoded(&bytes, part, body);
-    charset_put_utf8(table, charset, buf_view(&bytes), out);
-    if (out->err == ERR_OK)
-        out->err = buf_err(&bytes);
+    put_decoded(&bytes, part->encoding, body);
+    put_text(out, table, part, &bytes);
     buf_fini(&bytes);
 }
 
 void decode_put_text(struct buf *out, const struct charset_table *table, const struct message *message,
                      const struct mime_part *part) {
-    decode_put_text_of(out, table, part, message_part_body(message, part));
+    struct view body = message_part_body(message, part);
+    if (is_plain(part) && body.n == part->body_size) {
+        decode_put_text_of(out, table, part, body);
+        return;
+    }
+    /* A piece that does not fit is left out, so there is room for one more. */
+    size_t limit = 0;
+    if (__builtin_mul_overflow(out->limit - out->n, (size_t)TEXT_OCTETS_MAX, &limit) ||
+        __builtin_add_overflow(limit, (size_t)MESSAGE_WINDOW, &limit))
+        limit = SIZE_MAX;
+    struct buf bytes;
+    buf_init(&bytes, limit);
+    decode_put_body(&bytes, message, part);
+    put_text(out, table, part, &bytes);
+    buf_fini(&bytes);
 }

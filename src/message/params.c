@@ -196,7 +196,8 @@ bool mime_content_type_parse(struct arena *arena, struct view value, struct view
         at = mime_skip_cfws(value, at + 1);
         s = type_token(value, &at);
     }
-    mime_params_parse(arena, view_skip(value, at), params);
+    if (params != NULL)
+        mime_params_parse(arena, view_skip(value, at), params);
     if (t.n == 0 || s.n == 0)
         return false;
     *type = t;

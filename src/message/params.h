@@ -32,7 +32,7 @@ struct view mime_params_get(const struct mime_params *params, struct view name);
 
 /*
  * A Content-Type value (RFC2045-5.1). False when it names no type/subtype (then RFC2045-5.2 says to take text/plain);
- * *type and *subtype are set only when true, the parameters always.
+ * *type and *subtype are set only when true, the parameters always (NULL: they are not wanted).
  */
 bool mime_content_type_parse(struct arena *arena, struct view value, struct view *type, struct view *subtype,
                              struct mime_params *params);

@@ -1,49 +1,16 @@
 /*
  * The MIME parser: a stack of open entities, fed one line after the other.
  *
- * parser_line() sees each line once, in order, and of a body line it needs only
- * the first octets; so a reader over a file can feed it as well as the loop in
- * message_parse() that walks a message in memory.
+ * parser_line() sees each line once, in order, and of it only the first octets;
+ * so a stream (stream_parse.c) feeds it as well as message_parse(), which walks
+ * a message in memory. Lines of bodies, which are nearly all octets of mail,
+ * matter only when they begin with "--": skip_lines() runs over the others.
  */
-#include "message/parse.h"
+#include "message/parse_impl.h"
 
 #include "message/header.h"
-#include "message/words.h"
 
 #include <string.h>
-
-/* RFC2046-5.1.1: a boundary has at most 70 characters; one in pieces (RFC2231-3) is allowed more, but not without end. */
-#define BOUNDARY_MAX 1000
-
-enum frame_state {
-    FRAME_HEADER,    /* in the header of the entity */
-    FRAME_BODY,      /* in a leaf's body */
-    FRAME_MULTIPART, /* in a multipart: preamble, or a child is open above */
-    FRAME_EPILOGUE,  /* after its close delimiter */
-    FRAME_MESSAGE,   /* the embedded message is open above */
-};
-
-struct frame {
-    struct mime_part *part;
-    struct view boundary;
-    enum frame_state state;
-    bool is_digest;    /* RFC2046-5.1.5: children default to message/rfc822 */
-    uint8_t tries;     /* lookups of own_delimiter() in this header */
-    bool is_suspect;   /* the first header line is no field; see settle_suspect() */
-    size_t lines_from; /* value of lines_seen at the start of header or body */
-};
-
-struct parser {
-    struct arena *arena;
-    struct message *message;
-    struct frame frames[MESSAGE_DEPTH_MAX];
-    size_t depth;
-    size_t lines_seen;
-    /* Octets of the line end before the current line when that line was content of a body, else 0: what a delimiter
-     * takes away from the body before it (RFC2046-5.1.1). */
-    size_t body_eol;
-    size_t suspect_eol; /* octets of the line end of the suspect line */
-};
 
 static bool push_part(struct parser *p, struct mime_part *part, size_t offset) {
     if (p->depth == MESSAGE_DEPTH_MAX)
@@ -53,6 +20,7 @@ static bool push_part(struct parser *p, struct mime_part *part, size_t offset) {
     struct frame *f = &p->frames[p->depth++];
     *f = (struct frame){.part = part, .state = FRAME_HEADER, .lines_from = p->lines_seen};
     p->message->part_count++;
+    p->copy.n = 0;
     return true;
 }
 
@@ -64,142 +32,6 @@ static struct mime_part *new_part(struct parser *p) {
         p->message->degraded = true;
     return part;
 }
-
-/* -- The content fields of a header ---------------------------------------------------------- */
-
-static enum mime_encoding encoding_of(struct view token) {
-    static const struct {
-        struct view name;
-        enum mime_encoding encoding;
-    } table[] = {
-        {VIEW_INIT("7bit"), MIME_ENCODING_7BIT},
-        {VIEW_INIT("7-bit"), MIME_ENCODING_7BIT},
-        {VIEW_INIT("7bits"), MIME_ENCODING_7BIT},
-        {VIEW_INIT("8bit"), MIME_ENCODING_8BIT},
-        {VIEW_INIT("8-bit"), MIME_ENCODING_8BIT},
-        {VIEW_INIT("8bits"), MIME_ENCODING_8BIT},
-        {VIEW_INIT("binary"), MIME_ENCODING_BINARY},
-        {VIEW_INIT("quoted-printable"), MIME_ENCODING_QUOTED_PRINTABLE},
-        {VIEW_INIT("quoted"), MIME_ENCODING_QUOTED_PRINTABLE}, /* "quoted printable" */
-        {VIEW_INIT("base64"), MIME_ENCODING_BASE64},
-        {VIEW_INIT("base-64"), MIME_ENCODING_BASE64},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        if (view_eq_nocase(token, table[i].name))
-            return table[i].encoding;
-    return MIME_ENCODING_UNKNOWN;
-}
-
-static void read_text(struct parser *p, struct view value, struct view *out) {
-    if (out->p != NULL)
-        return;
-    if (header_unfold(p->arena, value, out) != ERR_OK)
-        p->message->degraded = true;
-}
-
-static void read_disposition(struct parser *p, struct mime_part *part, struct view value) {
-    struct view rest;
-    if (part->disposition.p != NULL)
-        return;
-    struct view token = mime_first_token(value, &rest);
-    mime_params_parse(p->arena, rest, &part->disposition_params);
-    /* RFC2183-2.8: what is not recognised is an attachment; a field without a type but with a file name is one too. */
-    if (token.n == 0 && part->disposition_params.count > 0)
-        token = VIEW("attachment");
-    if (token.n > 0)
-        part->disposition = token;
-}
-
-static void read_languages(struct parser *p, struct mime_part *part, struct view value) {
-    struct view found[MESSAGE_LANGUAGES_MAX];
-    size_t n = 0, at = 0;
-    if (part->languages != NULL)
-        return;
-    while (n < MESSAGE_LANGUAGES_MAX) {
-        at = mime_skip_cfws(value, at);
-        size_t start = at;
-        while (at < value.n && value.p[at] > ' ' && value.p[at] != ',' && value.p[at] != '(' && value.p[at] != ';')
-            at++;
-        if (at > start)
-            found[n++] = view_sub(value, start, at - start);
-        else if (at < value.n)
-            at++;
-        else
-            break;
-    }
-    if (n == 0)
-        return;
-    part->languages = ARENA_ARRAY(p->arena, n, struct view);
-    if (part->languages == NULL) {
-        p->message->degraded = true;
-        return;
-    }
-    memcpy(part->languages, found, n * sizeof(found[0]));
-    part->language_count = n;
-}
-
-static void read_encoding(struct mime_part *part, struct view value) {
-    if (part->encoding_text.p != NULL)
-        return;
-    struct view token = mime_first_token(value, NULL);
-    if (token.n == 0)
-        return;
-    part->encoding_text = token;
-    part->encoding = encoding_of(token);
-}
-
-static void read_field(struct parser *p, struct mime_part *part, const struct header_field *f, bool *saw_type) {
-    struct view name = view_skip(f->name, 8); /* after "Content-" */
-    if (view_eq_nocase(name, VIEW("Type"))) {
-        /* The first one that can be read counts. */
-        *saw_type = true;
-        if (!part->has_type)
-            part->has_type = mime_content_type_parse(p->arena, f->value, &part->type, &part->subtype, &part->params);
-    } else if (view_eq_nocase(name, VIEW("Transfer-Encoding"))) {
-        read_encoding(part, f->value);
-    } else if (view_eq_nocase(name, VIEW("Disposition"))) {
-        read_disposition(p, part, f->value);
-    } else if (view_eq_nocase(name, VIEW("ID"))) {
-        read_text(p, f->value, &part->id);
-    } else if (view_eq_nocase(name, VIEW("Description"))) {
-        read_text(p, f->value, &part->description);
-    } else if (view_eq_nocase(name, VIEW("MD5"))) {
-        read_text(p, f->value, &part->md5);
-    } else if (view_eq_nocase(name, VIEW("Location"))) {
-        read_text(p, f->value, &part->location);
-    } else if (view_eq_nocase(name, VIEW("Language"))) {
-        read_languages(p, part, f->value);
-    }
-}
-
-static void read_content_fields(struct parser *p, struct mime_part *part, bool in_digest) {
-    struct view header = message_part_header(p->message, part);
-    if (header.n > MESSAGE_HEADER_MAX) {
-        header.n = MESSAGE_HEADER_MAX;
-        p->message->degraded = true;
-    }
-    struct header_iter it;
-    struct header_field f;
-    bool saw_type = false;
-    size_t count = 0;
-    header_iter_init(&it, header);
-    while (header_next(&it, &f)) {
-        if (++count > MESSAGE_HEADER_FIELDS_MAX) {
-            p->message->degraded = true;
-            break;
-        }
-        if ((f.name.p[0] | 0x20) == 'c' && view_starts_nocase(f.name, VIEW("Content-")))
-            read_field(p, part, &f, &saw_type);
-    }
-    if (part->has_type)
-        return;
-    /* RFC2045-5.2: the default is text/plain; RFC2046-5.1.5: inside multipart/digest message/rfc822. */
-    bool is_message = in_digest && !saw_type;
-    part->type = is_message ? VIEW("message") : VIEW("text");
-    part->subtype = is_message ? VIEW("rfc822") : VIEW("plain");
-}
-
-/* -- The stack ----------------------------------------------------------------------------------- */
 
 static void make_opaque(struct parser *p, struct mime_part *part) {
     part->type = VIEW("application");
@@ -213,23 +45,61 @@ static void make_text(struct mime_part *part) {
     part->was_multipart = true;
 }
 
-/* The boundary parameter, put together when it comes in pieces (RFC2231-3); empty when there is none. RFC2046-5.1.1: it
- * does not end with white space. */
-static struct view boundary_of(struct parser *p, const struct mime_params *params) {
-    struct view boundary = mime_params_get(params, VIEW("boundary"));
-    if (boundary.p == NULL && params->count > 0) {
-        struct buf text;
-        buf_init(&text, BOUNDARY_MAX);
-        if (words_param(NULL, params, VIEW("boundary"), &text) != ERR_OK ||
-            arena_view(p->arena, buf_view(&text), &boundary) != ERR_OK)
-            boundary = VIEW_NONE;
-        buf_fini(&text);
+/* Sets part->header, whose size is known. False: it is one too many to keep. */
+static bool keep_header(struct parser *p, struct mime_part *part) {
+    size_t size = MIN(part->header_size, (size_t)MESSAGE_HEADER_MAX);
+    if (part->header_size > size)
+        p->message->degraded = true;
+    if (size > MESSAGE_HEADERS_MAX - p->headers_kept || p->fields_used > MESSAGE_FIELDS_MAX)
+        return false;
+    p->headers_kept += size;
+    if (!p->is_stream) {
+        part->header = view_sub(p->message->bytes, part->header_offset, size);
+        return true;
     }
-    if (boundary.p == NULL)
-        return VIEW_NONE;
-    while (boundary.n > 0 && (boundary.p[boundary.n - 1] == ' ' || boundary.p[boundary.n - 1] == '\t'))
-        boundary.n--;
-    return boundary;
+    /* Less was collected than the header has when the arena was full. */
+    struct view copy = view_of(p->copy.p, MIN(size, p->copy.n));
+    if (copy.n < size)
+        p->message->degraded = true;
+    p->copy.n = 0;
+    return arena_view(p->arena, copy, &part->header) == ERR_OK;
+}
+
+/* RFC2045-6.4 allows no encoding of composite types but 7bit, 8bit and binary; RFC6532-3.7 allows one of message/global.
+ * The message inside such octets has no place in the message's own: its part is a leaf that can be decoded. */
+static bool is_encoded(const struct mime_part *part) {
+    return part->encoding == MIME_ENCODING_BASE64 || part->encoding == MIME_ENCODING_QUOTED_PRINTABLE;
+}
+
+/* The message inside the top entity, a message/rfc822 part, begins at offset. */
+static void open_embedded(struct parser *p, size_t offset) {
+    struct frame *f = &p->frames[p->depth - 1];
+    struct mime_part *part = f->part;
+    struct mime_part *inner = new_part(p);
+    if (inner == NULL) {
+        make_opaque(p, part);
+        return;
+    }
+    inner->parent = part;
+    inner->is_root = true;
+    part->embedded = inner;
+    part->is_message = true;
+    f->state = FRAME_MESSAGE;
+    if (!push_part(p, inner, offset))
+        BUG("depth was checked");
+}
+
+/* The first line of a message/rfc822 part that says it is in base64. A colon is not in that alphabet: if it begins a field,
+ * the label is wrong, and the message is read as it stands. */
+static void settle_encoded(struct parser *p, size_t offset, struct view line) {
+    struct frame *f = &p->frames[p->depth - 1];
+    f->state = FRAME_BODY;
+    if (!header_line_is_field(line))
+        return;
+    size_t collected = p->copy.n;
+    f->part->encoding = MIME_ENCODING_8BIT;
+    open_embedded(p, offset);
+    p->copy.n = collected;
 }
 
 /* The header of the top entity ends; its body begins at offset. */
@@ -241,12 +111,16 @@ static void end_header(struct parser *p, size_t offset) {
     part->body_offset = offset;
     f->lines_from = p->lines_seen;
     f->state = FRAME_BODY;
+    if (!keep_header(p, part)) {
+        make_opaque(p, part);
+        return;
+    }
     bool in_digest = !part->is_root && p->depth >= 2 && p->frames[p->depth - 2].is_digest;
-    read_content_fields(p, part, in_digest);
+    parser_read_fields(p, part, in_digest);
 
     bool is_full = p->depth == MESSAGE_DEPTH_MAX || p->message->part_count >= MESSAGE_PARTS_MAX;
     if (view_eq_nocase(part->type, VIEW("multipart"))) {
-        struct view boundary = boundary_of(p, &part->params);
+        struct view boundary = parser_boundary(p, &part->params);
         if (boundary.n == 0) {
             make_text(part);
         } else if (is_full) {
@@ -260,18 +134,10 @@ static void end_header(struct parser *p, size_t offset) {
         }
     } else if (mime_part_is(part, VIEW("message"), VIEW("rfc822")) ||
                mime_part_is(part, VIEW("message"), VIEW("global"))) {
-        struct mime_part *inner = is_full ? NULL : new_part(p);
-        if (inner == NULL) {
-            make_opaque(p, part);
-            return;
-        }
-        inner->parent = part;
-        inner->is_root = true;
-        part->embedded = inner;
-        part->is_message = true;
-        f->state = FRAME_MESSAGE;
-        if (!push_part(p, inner, offset))
-            BUG("depth was checked");
+        if (!is_encoded(part))
+            open_embedded(p, offset);
+        else if (part->encoding == MIME_ENCODING_BASE64)
+            f->state = FRAME_ENCODED;
     }
 }
 
@@ -346,19 +212,14 @@ static size_t find_delimiter(const struct parser *p, struct view line, bool *is_
 /* The empty line after the header of a multipart is missing, and here comes its first delimiter. */
 static bool own_delimiter(struct parser *p, size_t offset, struct view line) {
     struct frame *f = &p->frames[p->depth - 1];
-    if (f->tries == OWN_DELIMITER_TRIES)
+    if (f->tries == OWN_DELIMITER_TRIES || p->fields_used > MESSAGE_FIELDS_MAX)
         return false;
     f->tries++;
     size_t from = f->part->header_offset;
-    struct view header = view_sub(p->message->bytes, from, MIN(offset - from, (size_t)MESSAGE_HEADER_MAX));
-    struct header_field field;
-    struct view type, subtype;
-    struct mime_params params;
-    if (!header_find(header, VIEW("Content-Type"), &field) ||
-        !mime_content_type_parse(p->arena, field.value, &type, &subtype, &params) ||
-        !view_eq_nocase(type, VIEW("multipart")))
-        return false;
-    struct view boundary = boundary_of(p, &params);
+    size_t size = MIN(offset - from, (size_t)MESSAGE_HEADER_MAX);
+    struct view header =
+        p->is_stream ? view_of(p->copy.p, MIN(size, p->copy.n)) : view_sub(p->message->bytes, from, size);
+    struct view boundary = parser_boundary_of_header(p, header);
     return boundary.n > 0 && view_eq(view_skip(line, 2), boundary);
 }
 
@@ -394,17 +255,18 @@ static bool delimiter(struct parser *p, size_t index, bool is_close, size_t offs
     return true;
 }
 
-/* One line: its octets without the line end, which begin at offset, and the octets of its line end (0 at the end of the
- * message). */
-static void parser_line(struct parser *p, size_t offset, struct view line, size_t eol) {
-    size_t next = offset + line.n + eol;
+void parser_line(struct parser *p, size_t offset, const uint8_t *head, size_t n, size_t eol) {
+    size_t next = offset + n + eol;
+    struct view line = view_of(head, MIN(n, (size_t)MESSAGE_LINE_LOOK));
+    if (p->frames[p->depth - 1].state == FRAME_ENCODED)
+        settle_encoded(p, offset, line);
     if (has_suspect(p)) {
         if (header_line_is_field(line))
             p->frames[p->depth - 1].is_suspect = false;
         else
             settle_suspect(p);
     }
-    if (line.n > 2 && line.p[0] == '-' && line.p[1] == '-') {
+    if (line.n > 2 && line.p[0] == '-' && line.p[1] == '-' && line.n == n) {
         bool is_close = false;
         size_t index = find_delimiter(p, line, &is_close);
         if (index == 0 && p->frames[p->depth - 1].state == FRAME_HEADER && own_delimiter(p, offset, line)) {
@@ -418,7 +280,7 @@ static void parser_line(struct parser *p, size_t offset, struct view line, size_
     struct frame *f = &p->frames[p->depth - 1];
     if (f->state == FRAME_HEADER) {
         p->body_eol = 0;
-        if (line.n == 0) {
+        if (n == 0) {
             end_header(p, next);
         } else if (offset == f->part->header_offset && !header_line_is_field(line) &&
                    !view_starts(line, VIEW("From "))) {
@@ -430,41 +292,194 @@ static void parser_line(struct parser *p, size_t offset, struct view line, size_
     }
 }
 
-enum err message_parse(struct arena *arena, struct view bytes, struct message *out) {
-    struct message message = {.bytes = bytes};
-    struct parser parser = {.arena = arena, .message = &message};
-    message.root = new_part(&parser);
-    if (message.root == NULL)
-        return ERR_LIMIT;
-    message.root->is_root = true;
-    if (!push_part(&parser, message.root, 0))
-        BUG("the stack is empty");
-    message.has_nul = view_find_byte(bytes, 0) >= 0;
-    uint8_t eol_byte = '\n';
-    if (view_find_byte(bytes, '\n') < 0 && view_find_byte(bytes, '\r') >= 0)
-        eol_byte = '\r';
+bool parser_wants_lines(const struct parser *p) {
+    enum frame_state state = p->frames[p->depth - 1].state;
+    return state == FRAME_HEADER || state == FRAME_ENCODED;
+}
 
+/* -- Running over bodies ------------------------------------------------------------------------- */
+
+/* Sixteen octets at once; compilers turn these into what the machine has. */
+typedef uint8_t octets16 __attribute__((vector_size(16)));
+#define VECTORS 4
+#define BLOCK (VECTORS * sizeof(octets16))
+/* A lane counts at most VECTORS line ends a block, and overflows after 255. */
+#define BLOCKS_PER_SUM (255 / VECTORS)
+
+static octets16 load16(const uint8_t *p) {
+    octets16 v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static bool any16(octets16 v) {
+    uint64_t half[2];
+    memcpy(half, &v, sizeof(half));
+    return (half[0] | half[1]) != 0;
+}
+
+static size_t sum16(octets16 v) {
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof(v); i++)
+        n += v[i];
+    return n;
+}
+
+/* Runs over blocks without a line that begins with "-". Returns the octets run over. */
+static size_t skip_blocks(struct view v, size_t *lines, bool *has_nul) {
+    const octets16 lf = (octets16){0} + '\n', dash = (octets16){0} + '-';
+    octets16 nul = {0};
     size_t at = 0;
-    while (at < bytes.n) {
-        const uint8_t *line = bytes.p + at;
-        const uint8_t *end = memchr(line, eol_byte, bytes.n - at);
-        size_t n = end != NULL ? (size_t)(end - line) : bytes.n - at;
+    bool is_found = false;
+    while (!is_found && v.n - at > BLOCK) {
+        octets16 count = {0};
+        for (size_t i = 0; i < BLOCKS_PER_SUM && v.n - at > BLOCK; i++) {
+            octets16 ends = {0}, found = {0}, zero = {0};
+            for (size_t k = 0; k < VECTORS; k++) {
+                octets16 here = load16(v.p + at + k * sizeof(octets16));
+                octets16 after = load16(v.p + at + k * sizeof(octets16) + 1);
+                octets16 is_lf = (octets16)(here == lf);
+                ends -= is_lf;
+                found |= is_lf & (octets16)(after == dash);
+                zero |= (octets16)(here == 0);
+            }
+            if (any16(found)) {
+                is_found = true;
+                break;
+            }
+            count += ends;
+            nul |= zero;
+            at += BLOCK;
+        }
+        *lines += sum16(count);
+    }
+    *has_nul |= any16(nul);
+    return at;
+}
+
+/* From a line's start to the next line that begins with "--", or to an incomplete last line. Returns its offset. */
+static size_t skip_lines(struct view v, size_t *lines, bool *has_nul) {
+    size_t at = 0, start = 0;
+    bool is_here = v.n >= 2 && v.p[0] == '-' && v.p[1] == '-';
+    while (!is_here && at < v.n) {
+        size_t run = skip_blocks(view_skip(v, at), lines, has_nul);
+        if (run > 0) {
+            const uint8_t *last = memrchr(v.p + at, '\n', run);
+            start = last == NULL ? start : (size_t)(last - v.p) + 1;
+            at += run;
+        }
+        for (size_t end = MIN(v.n, at + BLOCK); !is_here && at < end; at++) {
+            *has_nul |= v.p[at] == 0;
+            if (v.p[at] != '\n')
+                continue;
+            ++*lines;
+            start = at + 1;
+            is_here = v.n - start >= 2 && v.p[start] == '-' && v.p[start + 1] == '-';
+        }
+    }
+    return start;
+}
+
+void parser_note_nul(struct parser *p, struct view octets) {
+    if (!p->message->has_nul && view_find_byte(octets, 0) >= 0)
+        p->message->has_nul = true;
+}
+
+size_t parser_take_lines(struct parser *p, size_t offset, struct view octets, bool is_last) {
+    size_t at = 0, nul_from = 0; /* octets before nul_from were looked at for NUL */
+    while (at < octets.n) {
+        if (!parser_wants_lines(p) && p->eol == '\n') {
+            parser_note_nul(p, view_sub(octets, nul_from, at - nul_from));
+            size_t run = skip_lines(view_skip(octets, at), &p->lines_seen, &p->message->has_nul);
+            at += run;
+            nul_from = at;
+            if (run > 0)
+                p->body_eol = run > 1 && octets.p[at - 2] == '\r' ? 2 : 1;
+            if (at == octets.n)
+                break;
+        }
+        const uint8_t *line = octets.p + at;
+        const uint8_t *end = memchr(line, p->eol, octets.n - at);
+        if (end == NULL && !is_last)
+            break;
+        size_t n = end != NULL ? (size_t)(end - line) : octets.n - at;
         size_t eol = end != NULL;
-        if (end != NULL && eol_byte == '\n' && n > 0 && line[n - 1] == '\r') {
+        if (end != NULL && p->eol == '\n' && n > 0 && line[n - 1] == '\r') {
             n--;
             eol = 2;
         }
-        parser_line(&parser, at, view_of(line, n), eol);
+        parser_collect(p, view_of(line, n + eol));
+        parser_line(p, offset + at, line, n, eol);
         at += n + eol;
     }
-    if (has_suspect(&parser))
-        settle_suspect(&parser);
-    close_to(&parser, 0, bytes.n, 0);
+    parser_note_nul(p, view_sub(octets, nul_from, at - nul_from));
+    return at;
+}
+
+/* -- A message ------------------------------------------------------------------------------------- */
+
+enum err parser_begin(struct parser *p, struct arena *arena, struct message *message, bool is_stream) {
+    /* The frames are set when they are opened. */
+    memset(p, 0, offsetof(struct parser, frames));
+    p->arena = arena;
+    p->message = message;
+    p->is_stream = is_stream;
+    p->eol = '\n';
+    message->root = new_part(p);
+    if (message->root == NULL)
+        return ERR_LIMIT;
+    message->root->is_root = true;
+    if (!push_part(p, message->root, 0))
+        BUG("the stack is empty");
+    return ERR_OK;
+}
+
+uint8_t parser_eol(struct view first) {
+    first = view_sub(first, 0, MESSAGE_FIRST_WINDOW);
+    return view_find_byte(first, '\n') < 0 && view_find_byte(first, '\r') >= 0 ? '\r' : '\n';
+}
+
+void parser_finish(struct parser *p, size_t size) {
+    if (has_suspect(p))
+        settle_suspect(p);
+    close_to(p, 0, size, 0);
+}
+
+enum err message_parse(struct arena *arena, struct view bytes, struct message *out) {
+    struct message message = {.bytes = bytes};
+    struct parser parser;
+    TRY(parser_begin(&parser, arena, &message, false));
+    parser.eol = parser_eol(bytes);
+    if (parser_take_lines(&parser, 0, bytes, true) != bytes.n)
+        BUG("all lines are taken at the end");
+    parser_finish(&parser, bytes.n);
     *out = message;
     return ERR_OK;
 }
 
+enum err message_body_read(const struct message *message, const struct mime_part *part, size_t offset, size_t n,
+                           struct buf *scratch, struct view *out) {
+    if (offset >= part->body_size) {
+        *out = VIEW("");
+        return ERR_OK;
+    }
+    n = MIN(n, part->body_size - offset);
+    if (message->bytes.n > 0) {
+        *out = view_sub(message->bytes, part->body_offset + offset, n);
+        return ERR_OK;
+    }
+    /* A stream's source may be left out by who reads no bodies. */
+    if (message->source == NULL)
+        return ERR_NOT_FOUND;
+    buf_clear(scratch);
+    TRY(message_source_read(message->source, part->body_offset + offset, MIN(n, (size_t)MESSAGE_WINDOW), scratch));
+    *out = buf_view(scratch);
+    return ERR_OK;
+}
+
 struct view message_part_header(const struct message *message, const struct mime_part *part) {
+    if (message->bytes.n == 0)
+        return part->header;
     return view_sub(message->bytes, part->header_offset, part->header_size);
 }
 

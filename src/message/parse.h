@@ -4,8 +4,9 @@
  *
  * Reading is tolerant: no sequence of octets is refused. What is malformed is
  * read as a careful person would:
- *  - lines end with CRLF or LF; a lone CR is data, except in a message without
- *    any LF, where CR ends the lines. NUL and 8-bit octets are data.
+ *  - lines end with CRLF or LF; a lone CR is data, except in a message whose
+ *    first octets have CRs and no LF, where CR ends the lines. NUL and 8-bit
+ *    octets are data.
  *  - a header ends at the first empty line, or where its parent's boundary
  *    or its own boundary comes. Lines that are no field are skipped; but an entity whose first
  *    two lines are no fields has no header, and all of it is body.
@@ -15,7 +16,9 @@
  *    the parent. What follows a close delimiter is epilogue.
  *  - a multipart without a boundary parameter, or whose boundary never comes,
  *    is read as text/plain, so that its text can be seen.
- *  - message/rfc822 is read inside whatever its transfer encoding says.
+ *  - a multipart is read inside whatever its transfer encoding says.
+ *    message/rfc822 in base64 or quoted-printable, which RFC2045-6.4 forbids,
+ *    is a leaf: its decoded body is a message.
  *
  * Ownership: everything lives in the arena given, and views point either into
  * the message's bytes or into the arena; both must outlive the result.
@@ -32,9 +35,19 @@
 #define MESSAGE_DEPTH_MAX 30            /* entities inside each other; the deepest is opaque */
 #define MESSAGE_HEADER_FIELDS_MAX 1000  /* fields of one header looked at for the structure */
 #define MESSAGE_HEADER_MAX (512 * 1024) /* octets of one header looked at for the structure */
-#define MESSAGE_LANGUAGES_MAX 20        /* languages of one Content-Language */
-/* An arena budget that holds any structure of ordinary mail; a smaller one only degrades. */
-#define MESSAGE_ARENA_BUDGET (4 * 1024 * 1024)
+/* Octets of all headers looked at, and of what is kept of their fields beside them; entities after that are opaque. It
+ * is what bounds the memory of a parsed stream; real mail stays under a tenth of it. */
+#define MESSAGE_HEADERS_MAX (1024 * 1024)
+#define MESSAGE_FIELDS_MAX (1024 * 1024)
+/* Octets of a line that decide what it is: a longer one is no delimiter, and its colon must come before (RFC5322-2.1.1 ends
+ * lines at 998). */
+#define MESSAGE_LINE_LOOK 4096
+/* Octets from the beginning that decide whether CR ends the lines. */
+#define MESSAGE_FIRST_WINDOW 4096
+#define MESSAGE_LANGUAGES_MAX 20 /* languages of one Content-Language */
+/* An arena budget that holds any structure that these limits allow, from memory or from a stream; a smaller one only
+ * degrades, but then the two may differ. */
+#define MESSAGE_ARENA_BUDGET (6 * 1024 * 1024)
 
 enum mime_encoding { /* RFC2045-6 */
                      MIME_ENCODING_7BIT,
@@ -54,7 +67,7 @@ struct mime_part {
     uint32_t child_count;
     uint32_t depth;     /* 0: the root */
     bool is_multipart;  /* has at least one child */
-    bool is_message;    /* message/rfc822 or message/global; embedded is set */
+    bool is_message;    /* message/rfc822 or message/global that is read inside; embedded is set */
     bool is_root;       /* of the message or of an embedded message */
     bool has_type;      /* a readable Content-Type was there; else type and subtype are the default */
     bool was_multipart; /* said multipart/..., but no part was found or a limit made it opaque */
@@ -73,7 +86,9 @@ struct mime_part {
     struct view *languages; /* Content-Language (RFC3282-2) */
     size_t language_count;
 
-    struct view header; /* the octets of the header; in the message's bytes, or in the arena when parsed as a stream */
+    /* The octets of the header that were looked at: MESSAGE_HEADER_MAX at most, none when it was opaque. In the message's
+     * bytes, or in the arena when parsed as a stream. */
+    struct view header;
     size_t header_offset, header_size; /* with the empty line when there is one */
     size_t body_offset, body_size;     /* RFC2046-5.1.1: without the line end before a delimiter; body follows header */
     size_t header_lines, lines;        /* line ends in the header, in the body */
@@ -95,7 +110,7 @@ enum err message_parse(struct arena *arena, struct view bytes, struct message *o
  * message's bytes, or read from its source into scratch (cleared first). Errors of the source. May suspend. */
 enum err message_body_read(const struct message *message, const struct mime_part *part, size_t offset, size_t n,
                            struct buf *scratch, struct view *out) MUST_CHECK;
-/* Views into the message's bytes; of a stream the header is a copy, and body and all are empty: read them. */
+/* Views into the message's bytes; of a stream the header is part->header, and body and all are empty: read them. */
 struct view message_part_header(const struct message *message, const struct mime_part *part);
 struct view message_part_body(const struct message *message, const struct mime_part *part);
 /* Header and body of a part. */

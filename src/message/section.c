@@ -33,38 +33,71 @@ static const struct mime_part *message_of(const struct mime_part *part, size_t d
     return depth == 0 ? part : part->embedded;
 }
 
+/* Octets of the message: a view of them, or of a stream read into built. */
+static enum err octets_of(const struct message *message, size_t offset, size_t size, struct buf *built,
+                          struct view *out) {
+    if (message->bytes.n > 0 || size == 0) {
+        *out = view_sub(message->bytes, offset, size);
+        return ERR_OK;
+    }
+    if (message->source == NULL)
+        return ERR_NOT_FOUND;
+    buf_clear(built);
+    TRY(message_source_read(message->source, offset, size, built));
+    *out = buf_view(built);
+    return ERR_OK;
+}
+
+static enum err header_of(const struct message *message, const struct mime_part *part, struct buf *built,
+                          struct view *out) {
+    if (part->header.n < part->header_size)
+        return octets_of(message, part->header_offset, part->header_size, built, out);
+    *out = message_part_header(message, part);
+    return ERR_OK;
+}
+
+static enum err put_subset(const struct section *section, struct view header, struct buf *built) {
+    struct buf subset;
+    buf_init(&subset, built->limit);
+    header_put_subset(&subset, header, section->names, section->name_count, section->text == SECTION_HEADER_FIELDS_NOT);
+    enum err err = buf_err(&subset);
+    if (err == ERR_OK) {
+        buf_clear(built);
+        buf_put(built, buf_view(&subset));
+        err = buf_err(built);
+    }
+    buf_fini(&subset);
+    return err;
+}
+
 enum err message_section(const struct message *message, const struct section *section, struct buf *built,
                          struct view *out) {
     const struct mime_part *part = message_part_at(message, section->path, section->depth);
     if (part == NULL)
         return ERR_NOT_FOUND;
     const struct mime_part *inner = message_of(part, section->depth);
+    bool is_of_message = section->text != SECTION_ALL && section->text != SECTION_MIME;
+    if (is_of_message && inner == NULL)
+        return ERR_NOT_FOUND;
     switch (section->text) {
     case SECTION_ALL:
-        *out = section->depth == 0 ? message->bytes : message_part_body(message, part);
-        return ERR_OK;
-    case SECTION_MIME:
         if (section->depth == 0)
-            return ERR_NOT_FOUND;
-        *out = message_part_header(message, part);
-        return ERR_OK;
+            return octets_of(message, 0, part->header_size + part->body_size, built, out);
+        return octets_of(message, part->body_offset, part->body_size, built, out);
+    case SECTION_MIME:
+        return section->depth == 0 ? ERR_NOT_FOUND : header_of(message, part, built, out);
     case SECTION_HEADER:
+        return header_of(message, inner, built, out);
     case SECTION_TEXT:
-        if (inner == NULL)
-            return ERR_NOT_FOUND;
-        *out =
-            section->text == SECTION_HEADER ? message_part_header(message, inner) : message_part_body(message, inner);
-        return ERR_OK;
+        return octets_of(message, inner->body_offset, inner->body_size, built, out);
     case SECTION_HEADER_FIELDS:
-    case SECTION_HEADER_FIELDS_NOT:
-        if (inner == NULL)
-            return ERR_NOT_FOUND;
-        buf_clear(built);
-        header_put_subset(built, message_part_header(message, inner), section->names, section->name_count,
-                          section->text == SECTION_HEADER_FIELDS_NOT);
-        TRY(buf_err(built));
+    case SECTION_HEADER_FIELDS_NOT: {
+        struct view header;
+        TRY(header_of(message, inner, built, &header));
+        TRY(put_subset(section, header, built));
         *out = buf_view(built);
         return ERR_OK;
+    }
     }
     return ERR_NOT_FOUND;
 }

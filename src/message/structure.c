@@ -250,9 +250,11 @@ static void put_multipart(struct buf *buf, struct arena *scratch, const struct m
 
 static void put_single(struct buf *buf, struct arena *scratch, const struct message *message,
                        const struct mime_part *part, bool extensible) {
-    imap_put_string(buf, part->type);
+    /* RFC3501-9: media-message always comes with an envelope; an encoded one is not read inside. */
+    bool is_closed = !part->is_message && mime_part_is(part, VIEW("message"), VIEW("rfc822"));
+    imap_put_string(buf, is_closed ? VIEW("application") : part->type);
     buf_put_byte(buf, ' ');
-    imap_put_string(buf, part->subtype);
+    imap_put_string(buf, is_closed ? VIEW("octet-stream") : part->subtype);
     buf_put_byte(buf, ' ');
     bool is_text = view_eq_nocase(part->type, VIEW("text"));
     /* RFC2045-5.2: no Content-Type means text/plain; charset=us-ascii, and clients like to see it. */
@@ -272,7 +274,7 @@ static void put_single(struct buf *buf, struct arena *scratch, const struct mess
     bool is_message = part->is_message && view_eq_nocase(part->subtype, VIEW("rfc822"));
     if (is_message) {
         buf_put_byte(buf, ' ');
-        structure_put_envelope(buf, scratch, message_part_header(message, part->embedded));
+        structure_put_envelope(buf, scratch, part->embedded->header);
         buf_put_byte(buf, ' ');
         put_part(buf, scratch, message, part->embedded, extensible);
     }

@@ -52,9 +52,10 @@ struct section {
 /* The part that a path names: RFC3501-6.4.5. NULL when there is none. An empty path is the root. */
 const struct mime_part *message_part_at(const struct message *message, const uint32_t *path, size_t depth);
 /*
- * The octets of a section. *out points into the message, or for header subsets into `built` (which is cleared first and
- * must outlive *out). ERR_NOT_FOUND: no such part, or a specifier that this part does not have (HEADER and TEXT need a
- * message); a server then sends an empty string or NIL. Else the errors of built.
+ * The octets of a section. *out points into the message, or for header subsets and whatever must be read from a stream's
+ * source into `built` (which is cleared first and must outlive *out). ERR_NOT_FOUND: no such part, or a specifier that this
+ * part does not have (HEADER and TEXT need a message); a server then sends an empty string or NIL. Else the errors of built
+ * and of the source. Long sections of a stream are better read in pieces, by their range in the index (index.h).
  */
 enum err message_section(const struct message *message, const struct section *section, struct buf *built,
                          struct view *out) MUST_CHECK;

@@ -149,7 +149,8 @@ static inline size_t count_lines(struct view v, uint8_t eol) {
 /* What must hold for every message whatsoever. */
 static inline const char *check_tree(const struct message *m) {
     size_t count = 0;
-    uint8_t eol = view_find_byte(m->bytes, '\n') < 0 ? '\r' : '\n';
+    struct view first = view_sub(m->bytes, 0, MESSAGE_FIRST_WINDOW);
+    uint8_t eol = view_find_byte(first, '\n') < 0 && view_find_byte(first, '\r') >= 0 ? '\r' : '\n';
     for (const struct mime_part *p = m->root; p != NULL; p = message_part_next(p)) {
         if (++count > MESSAGE_PARTS_MAX)
             return "too many parts";
