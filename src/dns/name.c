@@ -5,7 +5,7 @@
 #define JUMPS_MAX 126 /* a name has at most 127 labels with the root's */
 
 static bool is_label_octet(uint8_t c) {
-    return c > ' ' && c < 0x7f && c != '.' && c != '\\' && c != '"';
+    return c >= ' ' && c < 0x7f && c != '.' && c != '\\' && c != '"';
 }
 
 enum err dns_name_to_wire(struct view text, struct buf *out) {

@@ -4,8 +4,10 @@
  * (RFC4343-3), so one spelling makes them comparable.
  *
  * Labels are what host names and our underscored names need: printable ASCII
- * without space, dot, quote and backslash. Other octets are legal in DNS, and
- * nothing that mail uses has them: they are ERR_SYNTAX here, never escaped.
+ * without dot, quote and backslash. A space is there because SPF can ask for one
+ * (RFC7208-7.1: "%_"); names that records lead to have none (dns/rdata.h). Other
+ * octets are legal in DNS, and nothing that mail uses has them: they are
+ * ERR_SYNTAX here, never escaped.
  */
 #ifndef DNS_NAME_H
 #define DNS_NAME_H

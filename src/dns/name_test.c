@@ -28,7 +28,8 @@ static void test_text(void **state) {
         {"..", ERR_SYNTAX, NULL},
         {".a", ERR_SYNTAX, NULL},
         {"a..b", ERR_SYNTAX, NULL},
-        {"a b", ERR_SYNTAX, NULL},
+        {"a b", ERR_OK, "a b"}, /* RFC7208-7.1: "%_" */
+        {"a\tb", ERR_SYNTAX, NULL},
         {"a\\b", ERR_SYNTAX, NULL},
         {"b\xc3\xbc"
          "cher.de",

@@ -26,7 +26,7 @@ static enum err last_name(struct reader *r, struct arena *arena, struct view *ou
     struct buf text;
     buf_init(&text, DNS_NAME_WIRE_MAX);
     enum err err = dns_name_read(r, &text);
-    if (err == ERR_OK && !reader_at_end(r))
+    if (err == ERR_OK && (!reader_at_end(r) || view_find_byte(buf_view(&text), ' ') >= 0))
         err = ERR_SYNTAX;
     if (err == ERR_OK)
         err = arena_view(arena, buf_view(&text), out);

@@ -1,7 +1,7 @@
 /*
  * What is inside records: parsers of the wire form that a struct dns_answer has
- * (names uncompressed). Every octet must be consumed; ERR_SYNTAX else. Texts
- * live in the arena.
+ * (names uncompressed). Every octet must be consumed; ERR_SYNTAX else, and for a
+ * name with a space, which no host has. Texts live in the arena.
  */
 #ifndef DNS_RDATA_H
 #define DNS_RDATA_H
