@@ -26,11 +26,13 @@ struct arc_set {
 
 struct arc_report {
     enum arc_status status;
-    struct view why;      /* for people, unless it passed */
-    bool is_temporary;    /* it failed because DNS could not say: another time it may pass */
+    struct view why; /* for people, unless it passed */
+    bool
+        is_temporary; /* it failed because DNS could not say: who can make the sender come again may do so (RFC8617-5.2.1: else it is for good) */
     struct arc_set *sets; /* by instance, the first is i=1; NULL when the structure is broken */
     size_t n;
     uint32_t oldest_pass; /* RFC8617-5.2: 0: all AMS verify; else the lowest instance whose does, and those above */
+    uint32_t highest;     /* the highest instance that is there, also in a broken chain */
     struct view sealer;   /* d= of the last seal */
     bool is_closed;       /* the last seal says cv=fail: nobody adds to this chain (RFC8617-5.1.2) */
 };
@@ -45,7 +47,7 @@ struct arc_seal_options {
     struct view results; /* of Authentication-Results: authserv-id; method=...; may have folds. It should say arc=. */
     int64_t now_us;
     const struct view
-        *names; /* h= of the AMS; NULL: those of dkim_signed_names() without doubles, and DKIM-Signature */
+        *names; /* h= of the AMS; NULL: those of dkim_signed_names(), and DKIM-Signature (RFC8617-4.1.2) */
     size_t names_n;
 };
 

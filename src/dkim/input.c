@@ -75,13 +75,13 @@ uint32_t dkim_field_hash(struct view name) {
 /* ---- the header is complete ---- */
 
 /* The canonicalisation and length that a signature names, as far as they can be read; a broken signature needs no hash. */
-static bool read_body_terms(struct view value, enum dkim_canon *canon, uint64_t *length) {
+static bool read_body_terms(struct view value, struct view otherwise, enum dkim_canon *canon, uint64_t *length) {
     struct dkim_tags tags;
     if (dkim_tags_parse(value, &tags) != ERR_OK)
         return false;
-    /* RFC6376-3.5: c=HEADER[/BODY], simple if absent. */
+    /* RFC6376-3.5: c=HEADER[/BODY] */
     struct view header, body;
-    if (!view_split(dkim_tags_value(&tags, "c", VIEW("simple/simple")), '/', &header, &body))
+    if (!view_split(dkim_tags_value(&tags, "c", otherwise), '/', &header, &body))
         body = VIEW("simple");
     *canon = view_eq_nocase(body, VIEW("relaxed")) ? DKIM_RELAXED : DKIM_SIMPLE;
     *length = DKIM_BODY_WHOLE;
@@ -95,12 +95,12 @@ static bool read_body_terms(struct view value, enum dkim_canon *canon, uint64_t 
 }
 
 static enum err want_for(struct dkim_input *input, const struct dkim_field *field) {
-    if (!view_eq_nocase(field->name, VIEW("DKIM-Signature")) &&
-        !view_eq_nocase(field->name, VIEW("ARC-Message-Signature")))
+    bool is_arc = view_eq_nocase(field->name, VIEW("ARC-Message-Signature"));
+    if (!is_arc && !view_eq_nocase(field->name, VIEW("DKIM-Signature")))
         return ERR_OK;
     enum dkim_canon canon;
     uint64_t length;
-    if (!read_body_terms(dkim_field_value(field), &canon, &length))
+    if (!read_body_terms(dkim_field_value(field), is_arc ? DKIM_ARC_CANON : DKIM_CANON, &canon, &length))
         return ERR_OK;
     enum err err = dkim_body_want(input->body, canon, length);
     /* What is over the limit has no hash, and its verdict says so. */

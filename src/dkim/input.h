@@ -15,6 +15,10 @@
 #define DKIM_HEADER_MAX (512 * 1024) /* octets of a header, as message/ has it */
 #define DKIM_FIELDS_MAX 2000         /* of one message; ordinary mail has 20 to 100 */
 
+/* What a signature without c= means: RFC6376-3.5; of ARC's, what its public test suite and its other implementations say. */
+#define DKIM_CANON VIEW("simple/simple")
+#define DKIM_ARC_CANON VIEW("relaxed/relaxed")
+
 struct dkim_field {
     struct view name; /* without white space before the colon */
     struct view raw;  /* name through the final line end, which the last one may lack */

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "dkim/signature.h"
 
-#define LINE_MAX_COLUMNS 76 /* RFC5322-2.1.1: lines should have 78 characters at most */
+#define LINE_MAX_COLUMNS 73 /* RFC5322-2.1.1: lines should have 78 characters at most; 73 is where most signers fold */
 
 /* ---- folding ---- */
 
@@ -35,7 +35,7 @@ static void break_line(struct dkim_folder *folder) {
     folder->column = 1;
 }
 
-static void begin_tag(struct dkim_folder *folder, const char *name, size_t value_n) {
+void dkim_fold_open(struct dkim_folder *folder, const char *name, size_t value_n) {
     struct view tag = view_cstr(name);
     make_room(folder, tag.n + 1 + value_n);
     put_piece(folder, tag);
@@ -43,7 +43,7 @@ static void begin_tag(struct dkim_folder *folder, const char *name, size_t value
 }
 
 void dkim_fold_tag(struct dkim_folder *folder, const char *name, struct view value) {
-    begin_tag(folder, name, value.n);
+    dkim_fold_open(folder, name, value.n);
     put_piece(folder, value);
 }
 
@@ -65,12 +65,12 @@ void dkim_fold_more(struct dkim_folder *folder, struct view data) {
 
 void dkim_fold_base64(struct dkim_folder *folder, const char *name, struct view data) {
     /* A short one (bh=) stays whole. */
-    begin_tag(folder, name, MIN((data.n + 2) / 3 * 4, (size_t)LINE_MAX_COLUMNS - 8));
+    dkim_fold_open(folder, name, MIN((data.n + 2) / 3 * 4, (size_t)LINE_MAX_COLUMNS - 8));
     dkim_fold_more(folder, data);
 }
 
 void dkim_fold_names(struct dkim_folder *folder, const char *name, const struct view *names, size_t n) {
-    begin_tag(folder, name, n > 0 ? names[0].n + 1 : 0);
+    dkim_fold_open(folder, name, n > 0 ? names[0].n + 1 : 0);
     for (size_t i = 0; i < n; i++) {
         size_t room = names[i].n + (i + 1 < n ? 1 : 0);
         if (i > 0 && folder->column + room > LINE_MAX_COLUMNS)

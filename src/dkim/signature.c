@@ -45,9 +45,9 @@ static bool canon_of(struct view name, enum dkim_canon *out) {
     return *out == DKIM_RELAXED || view_eq(name, VIEW("simple"));
 }
 
-static enum err read_canon(struct reading *r) {
+static enum err read_canon(struct reading *r, struct view otherwise) {
     struct view header, body;
-    if (!view_split(dkim_tags_value(&r->tags, "c", VIEW("simple/simple")), '/', &header, &body))
+    if (!view_split(dkim_tags_value(&r->tags, "c", otherwise), '/', &header, &body))
         body = VIEW("simple");
     if (!canon_of(header, &r->out->header_canon) || !canon_of(body, &r->out->body_canon))
         return refuse(r, "c= is an unknown canonicalisation");
@@ -62,10 +62,13 @@ static enum err read_base64(struct reading *r, const char *name, const char *mis
     return err == ERR_SYNTAX ? refuse(r, broken) : err;
 }
 
-/* RFC6376-3.5: h= */
-static enum err read_names(struct reading *r) {
+/* RFC6376-3.5: h=. What ARC signs of a header may be nothing, or an empty name, of which there is no field. */
+static enum err read_names(struct reading *r, enum dkim_signature_kind kind) {
     struct view list, item;
-    TRY(need(r, "h", "h= is missing", &list));
+    const struct dkim_tag *tag = dkim_tags_find(&r->tags, "h");
+    if (!tag)
+        return refuse(r, "h= is missing");
+    list = tag->value;
     size_t n = 0;
     struct view rest = list;
     while (dkim_tag_next(&rest, &item))
@@ -76,7 +79,7 @@ static enum err read_names(struct reading *r) {
     if (!r->out->names)
         return ERR_LIMIT;
     while (dkim_tag_next(&list, &item)) {
-        if (item.n == 0)
+        if (item.n == 0 && kind == DKIM_SIGNATURE_DKIM)
             return refuse(r, "h= has an empty name");
         r->out->names[r->out->names_n++] = item;
         if (view_eq_nocase(item, VIEW("From")))
@@ -185,8 +188,8 @@ static enum err read_all(struct reading *r, enum dkim_signature_kind kind) {
     TRY(dkim_tag_squeeze(r->arena, b, &r->out->b_text));
     TRY(read_base64(r, "b", "b= is missing", "b= is not base64", &r->out->b));
     TRY(read_base64(r, "bh", "bh= is missing", "bh= is not base64", &r->out->bh));
-    TRY(read_canon(r));
-    TRY(read_names(r));
+    TRY(read_canon(r, kind == DKIM_SIGNATURE_DKIM ? DKIM_CANON : DKIM_ARC_CANON));
+    TRY(read_names(r, kind));
     TRY(read_length(r));
     TRY(read_times(r));
     TRY(read_query(r));
