@@ -7,12 +7,9 @@
 #ifndef MESSAGE_COMPOSE_H
 #define MESSAGE_COMPOSE_H
 
-#include "base/buf.h"
+#include "message/fold.h"
 
 #include <stdint.h>
-
-#define COMPOSE_LINE_LENGTH 78 /* RFC5322-2.1.1: lines SHOULD have at most 78 characters */
-#define COMPOSE_LINE_MAX 998   /* RFC5322-2.1.1: and MUST have at most 998 */
 
 /* Unstructured text, UTF-8 in. is_utf8 (SMTPUTF8, RFC6532): written raw; else encoded words where not ASCII. */
 void compose_put_text(struct buf *buf, struct view name, struct view text, bool is_utf8);

@@ -21,7 +21,7 @@ static void check_lines(struct view v) {
         if (v.p[i] == '\r' ? i + 1 == v.n || v.p[i + 1] != '\n' : v.p[i] == '\n' && (i == 0 || v.p[i - 1] != '\r'))
             abort();
         length = v.p[i] == '\n' ? 0 : length + 1;
-        if (length > COMPOSE_LINE_MAX + 1)
+        if (length > FOLD_LINE_MAX + 1)
             abort();
     }
 }

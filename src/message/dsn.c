@@ -81,7 +81,7 @@ static void put_lines(struct buf *buf, struct view v) {
         if (n > 0 && rest.p[n - 1] == '\r')
             n--;
         for (size_t i = 0; i < n; i++) {
-            if (i > 0 && i % COMPOSE_LINE_MAX == 0)
+            if (i > 0 && i % FOLD_LINE_MAX == 0)
                 buf_put(buf, VIEW("\r\n"));
             buf_put_byte(buf, rest.p[i] == 0 || rest.p[i] == '\r' ? '?' : rest.p[i]);
         }
