@@ -37,6 +37,11 @@ struct authres {
     size_t results_n;
 };
 
+/* Adds a result, or a property to the last result; views are kept, not copied. ERR_LIMIT over the maxima above, ERR_NO_MEMORY. */
+enum err authres_add(struct authres *authres, struct arena *arena, struct view method, struct view result) MUST_CHECK;
+enum err authres_add_property(struct authres *authres, struct arena *arena, struct view type, struct view name,
+                              struct view value) MUST_CHECK;
+
 /* A whole field with CRLF, folded between tokens, or its body alone (for ARC-Authentication-Results). Harmless whatever
  * the values are: they are quoted when they are neither token nor address, control characters are left out. */
 void buf_put_authres(struct buf *buf, const struct authres *authres);

@@ -31,7 +31,7 @@ struct dnsbl_answer {
 /* zone: the list, "zen.example". ERR_AGAIN, ERR_CANCELED, ERR_NO_MEMORY; all else is a status. */
 enum err dnsbl_check_ip(struct dns_client *client, struct view zone, const struct netaddr *ip, struct arena *arena,
                         struct dnsbl_answer *out) MUST_CHECK;
-/* RFC5782-2.4: a list of names. domain: A-labels. */
+/* RFC5782-3: a list of names. domain: A-labels. */
 enum err dnsbl_check_domain(struct dns_client *client, struct view zone, struct view domain, struct arena *arena,
                             struct dnsbl_answer *out) MUST_CHECK;
 
