@@ -25,26 +25,31 @@ void decoder_init(struct decoder *decoder, enum mime_encoding encoding) {
     decoder->bits = 0;
     decoder->bit_count = 0;
     decoder->in_spaces = false;
+    decoder->after_padding = false;
+    decoder->is_over = false;
     decoder->held_n = 0;
 }
 
 /* -- base64 ------------------------------------------------------------------------------------------- */
 
-static void feed_base64(struct decoder *d, struct buf *out, struct view text) {
+/* Groups up to the first padding, or all of text. Returns the octets taken. */
+static size_t take_base64(struct decoder *d, struct buf *out, struct view text) {
     uint32_t bits = d->bits;
     unsigned count = d->bit_count;
     size_t at = 0;
-    while (at < text.n) {
+    bool is_padding = false;
+    while (at < text.n && !is_padding) {
         size_t end = MIN(text.n, at + DECODE_PIECE);
         uint8_t *to = buf_room(out, DECODE_PIECE);
         size_t n = 0;
         if (to == NULL)
-            return;
+            return text.n;
         for (; at < end; at++) {
             uint32_t value = base64_values[text.p[at]];
             if (value == 0) {
-                if (text.p[at] == '=')
-                    count = 0; /* what is left of a group before padding is no octet */
+                is_padding = text.p[at] == '=';
+                if (is_padding)
+                    break;
                 continue;
             }
             bits = bits << 6 | (value - 1);
@@ -58,6 +63,56 @@ static void feed_base64(struct decoder *d, struct buf *out, struct view text) {
     }
     d->bits = bits;
     d->bit_count = (uint8_t)count;
+    if (!is_padding)
+        return text.n;
+    d->bit_count = 0; /* what is left of a group before padding is no octet */
+    d->after_padding = true;
+    return at + 1;
+}
+
+/* Whole groups of base64, or nothing. */
+static bool is_base64_line(struct view line) {
+    size_t digits = 0;
+    for (size_t i = 0; i < line.n; i++) {
+        if (base64_values[line.p[i]] != 0)
+            digits++;
+        else if (line.p[i] != '=')
+            return false;
+    }
+    return digits % 4 == 0 || view_find_byte(line, '=') >= 0;
+}
+
+/* What follows padding, a line at a time. Pieces glued together go on; a line that is no base64 is a footer that somebody
+ * appended, and ends the data. */
+static size_t take_after_padding(struct decoder *d, struct buf *out, struct view text, bool is_end) {
+    size_t at = 0;
+    while (at < text.n && text.p[at] != '\r' && text.p[at] != '\n' && d->held_n < DECODE_HELD_MAX)
+        d->held[d->held_n++] = text.p[at++];
+    if (at == text.n && !is_end)
+        return at;
+    struct view line = view_of(d->held, d->held_n);
+    while (line.n > 0 && (line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\t'))
+        line.n--;
+    d->held_n = 0;
+    d->is_over = !is_base64_line(line);
+    for (bool is_first = true; !d->is_over && line.n > 0; is_first = false) {
+        size_t padding = 0; /* the rest of the padding before it */
+        while (is_first && padding < line.n && line.p[padding] == '=')
+            padding++;
+        line = view_skip(line, padding);
+        if (line.n == 0)
+            break;
+        d->after_padding = false;
+        line = view_skip(line, take_base64(d, out, line));
+    }
+    return d->is_over ? text.n : at + (at < text.n && (text.p[at] == '\r' || text.p[at] == '\n'));
+}
+
+static void feed_base64(struct decoder *d, struct buf *out, struct view text) {
+    while (text.n > 0 && !d->is_over) {
+        size_t n = d->after_padding ? take_after_padding(d, out, text, false) : take_base64(d, out, text);
+        text = view_skip(text, n);
+    }
 }
 
 /* -- quoted-printable ----------------------------------------------------------------------------------- */
@@ -111,6 +166,9 @@ static size_t take_equals(struct buf *out, struct view text, size_t at, bool *in
     case RUN_LINE: /* RFC2045-6.7 (5): a soft line break, with the white space that was added to the line */
         return end + (text.p[end] == '\r' ? 2 : 1);
     case RUN_TEXT:
+        /* So does "=" before a lone CR, which ends lines where there is no LF. */
+        if (end - at <= DECODE_SPACE_MAX && text.p[end] == '\r' && text.p[end + 1] != '\r')
+            return end + 1;
         break;
     }
     buf_put(out, view_sub(text, at, end - at));
@@ -209,6 +267,8 @@ void decoder_feed(struct decoder *decoder, struct buf *out, struct view octets) 
 void decoder_end(struct decoder *decoder, struct buf *out) {
     if (decoder->encoding == MIME_ENCODING_QUOTED_PRINTABLE)
         end_quoted_printable(decoder, out);
+    else if (decoder->after_padding && !decoder->is_over)
+        (void)take_after_padding(decoder, out, VIEW(""), true);
 }
 
 static void put_decoded(struct buf *out, enum mime_encoding encoding, struct view body) {

@@ -23,7 +23,8 @@ struct decoder {
     enum mime_encoding encoding;
     uint32_t bits; /* of base64 */
     uint8_t bit_count;
-    bool in_spaces; /* of quoted-printable: in white space that is text */
+    bool after_padding, is_over; /* of base64: held is the line so far; nothing more comes */
+    bool in_spaces;              /* of quoted-printable: in white space that is text */
     uint16_t held_n;
     uint8_t held[DECODE_HELD_MAX]; /* quoted-printable that the next octets decide about; set up to held_n */
 };
@@ -33,8 +34,8 @@ void decoder_feed(struct decoder *decoder, struct buf *out, struct view octets);
 /* The end of the body. */
 void decoder_end(struct decoder *decoder, struct buf *out);
 
-/* RFC2045-6.8: octets outside the alphabet are skipped, missing padding is no matter; data after padding goes on (parts
- * glued together by careless programs). */
+/* RFC2045-6.8: octets outside the alphabet are skipped, missing padding is no matter. After padding data goes on with lines
+ * of nothing but base64 (parts glued together by careless programs); any other line, a footer, ends it. */
 void decode_put_base64(struct buf *out, struct view text);
 /* RFC2045-6.7: what is no encoding stays as it is; trailing white space of a line is dropped. */
 void decode_put_quoted_printable(struct buf *out, struct view text);
