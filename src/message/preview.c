@@ -52,15 +52,19 @@ static bool is_text(const struct mime_part *p) {
 
 static size_t put_part(struct buf *out, const struct charset_table *table, const struct message *message,
                        const struct mime_part *part) {
-    struct buf text, plain;
+    struct buf window, text, plain;
+    struct view body;
+    buf_init(&window, PREVIEW_SOURCE_MAX);
     /* No charset has characters that grow more than threefold in UTF-8. */
     buf_init(&text, 4 * PREVIEW_SOURCE_MAX);
     buf_init(&plain, 8 * PREVIEW_SOURCE_MAX);
-    decode_put_text_of(&text, table, part, view_sub(message_part_body(message, part), 0, PREVIEW_SOURCE_MAX));
+    if (message_body_read(message, part, 0, PREVIEW_SOURCE_MAX, &window, &body) == ERR_OK)
+        decode_put_text_of(&text, table, part, body);
     bool is_html = view_eq_nocase(part->subtype, VIEW("html"));
     if (is_html)
         html_put_text(&plain, buf_view(&text), HTML_PREVIEW);
     size_t count = put_line(out, is_html ? buf_view(&plain) : buf_view(&text));
+    buf_fini(&window);
     buf_fini(&text);
     buf_fini(&plain);
     return count;
