@@ -3,6 +3,7 @@
 
 #include "cli/message_file.h"
 #include "cli/show_message.h"
+#include "message/stream_parse.h"
 
 #include <string.h>
 
@@ -11,43 +12,26 @@ struct reading {
     struct message_file file;
     struct charset_table charsets;
     struct arena *arena;
-    struct buf bytes;
     struct message message;
 };
 
 static void reading_close(struct reading *r) {
     message_file_close(&r->file);
     charset_fini(&r->charsets);
-    buf_fini(&r->bytes);
     arena_free(r->arena);
-}
-
-static enum err read_all(struct message_source *source, struct buf *out) {
-    size_t got = 1;
-    while (got > 0) {
-        uint8_t *room = buf_room(out, MESSAGE_WINDOW);
-        if (room == NULL)
-            return buf_err(out);
-        TRY(source->read(source, out->n, room, MESSAGE_WINDOW, &got));
-        buf_added(out, got);
-    }
-    return ERR_OK;
 }
 
 /* False: it said why not. */
 static bool reading_open(struct reading *r, const char *name) {
     if (message_file_open(&r->file, name) != ERR_OK)
         return false;
-    buf_init(&r->bytes, SIZE_MAX);
     r->arena = arena_new("message", MESSAGE_ARENA_BUDGET);
     enum err err = r->arena == NULL ? ERR_NO_MEMORY : ERR_OK;
     if (charset_prepare(&r->charsets) != ERR_OK)
         cli_say(
             "this system converts no charsets: letters of other scripts may be wrong. Install libc's gconv modules.");
     if (err == ERR_OK)
-        err = read_all(&r->file.source, &r->bytes);
-    if (err == ERR_OK)
-        err = message_parse(r->arena, buf_view(&r->bytes), &r->message);
+        err = message_parse_source(r->arena, &r->file.source, &r->message);
     if (err == ERR_OK)
         return true;
     if (err == ERR_IO)

@@ -1,8 +1,7 @@
 /* Messages as JSON: the structure, the headers in their forms, and what a delivery derives. */
 #include "cli/show_message.h"
 
-#include "message/address.h"
-#include "message/date.h"
+#include "message/forms.h"
 #include "message/header.h"
 #include "message/preview.h"
 #include "message/structure.h"
@@ -72,91 +71,77 @@ static json_t *decoded(struct show *s, struct view value) {
 
 /* ---- fields ---- */
 
-/* RFC8621-4.1.2: the form that says most about a field; every other field is text. */
-enum form { FORM_TEXT_ONLY, FORM_ADDRESS_LIST, FORM_ID_LIST, FORM_DATE_TIME };
-static const struct {
-    struct view name;
-    enum form form;
-} known_fields[] = {
-    {VIEW_INIT("From"), FORM_ADDRESS_LIST},         {VIEW_INIT("Sender"), FORM_ADDRESS_LIST},
-    {VIEW_INIT("Reply-To"), FORM_ADDRESS_LIST},     {VIEW_INIT("To"), FORM_ADDRESS_LIST},
-    {VIEW_INIT("Cc"), FORM_ADDRESS_LIST},           {VIEW_INIT("Bcc"), FORM_ADDRESS_LIST},
-    {VIEW_INIT("Resent-From"), FORM_ADDRESS_LIST},  {VIEW_INIT("Resent-Sender"), FORM_ADDRESS_LIST},
-    {VIEW_INIT("Resent-To"), FORM_ADDRESS_LIST},    {VIEW_INIT("Resent-Cc"), FORM_ADDRESS_LIST},
-    {VIEW_INIT("Resent-Bcc"), FORM_ADDRESS_LIST},   {VIEW_INIT("Message-ID"), FORM_ID_LIST},
-    {VIEW_INIT("In-Reply-To"), FORM_ID_LIST},       {VIEW_INIT("References"), FORM_ID_LIST},
-    {VIEW_INIT("Resent-Message-ID"), FORM_ID_LIST}, {VIEW_INIT("Date"), FORM_DATE_TIME},
-    {VIEW_INIT("Resent-Date"), FORM_DATE_TIME},
-};
-
-static json_t *address_value(struct show *s, const struct address *a) {
-    json_t *object = json_object();
-    put(object, "name", a->name.p == NULL ? json_null() : decoded(s, a->name));
-    buf_put(&s->text, a->mailbox);
-    if (a->host.n > 0) {
-        buf_put_byte(&s->text, '@');
-        buf_put(&s->text, a->host);
-    }
-    put(object, "email", taken(s));
-    return object;
-}
-
-static json_t *addresses_value(struct show *s, struct view value) {
-    struct address_list list;
+static json_t *addresses_value(const struct form_groups *groups, bool is_flat) {
     json_t *all = json_array();
-    address_parse(s->scratch, value, &list);
-    for (size_t i = 0; i < list.count; i++)
-        if (list.list[i].kind == ADDRESS_MAILBOX)
-            (void)json_array_append_new(all, address_value(s, &list.list[i]));
+    for (size_t i = 0; i < groups->count; i++) {
+        json_t *list = is_flat ? json_incref(all) : json_array();
+        for (size_t j = 0; j < groups->list[i].count; j++) {
+            const struct form_address *a = &groups->list[i].list[j];
+            json_t *address = json_object();
+            put(address, "name", text_or_null(a->name));
+            put(address, "email", text_value(a->email));
+            (void)json_array_append_new(list, address);
+        }
+        if (is_flat) {
+            json_decref(list);
+            continue;
+        }
+        json_t *group = json_object();
+        put(group, "name", text_or_null(groups->list[i].name));
+        put(group, "addresses", list);
+        (void)json_array_append_new(all, group);
+    }
     return all;
 }
 
-static json_t *ids_value(struct show *s, struct view value) {
-    struct thread_ids ids;
+static json_t *strings_value(const struct form_strings *strings) {
+    if (strings->is_null)
+        return json_null();
     json_t *all = json_array();
-    thread_ids_parse(s->scratch, value, &ids);
-    for (size_t i = 0; i < ids.count; i++)
-        (void)json_array_append_new(all, text_value(ids.list[i]));
+    for (size_t i = 0; i < strings->count; i++)
+        (void)json_array_append_new(all, text_value(strings->list[i]));
     return all;
 }
 
 static json_t *date_value(struct show *s, struct view value) {
-    struct message_date date;
-    if (message_date_parse(value, &date) != ERR_OK)
-        return json_null();
-    int zone = date.local.zone_minutes;
-    buf_printf(&s->text, "%04d-%02d-%02dT%02d:%02d:%02d", date.local.year, date.local.month, date.local.day,
-               date.local.hour, date.local.minute, date.local.second);
-    if (zone == 0)
-        buf_put_byte(&s->text, 'Z');
-    else
-        buf_printf(&s->text, "%c%02d:%02d", zone < 0 ? '-' : '+', (zone < 0 ? -zone : zone) / 60,
-                   (zone < 0 ? -zone : zone) % 60);
+    return form_put_date(&s->text, value) ? taken(s) : json_null();
+}
+
+static json_t *text_form(struct show *s, struct view value) {
+    form_put_text(&s->text, s->table, value);
     return taken(s);
+}
+
+/* RFC8621-4.1.2: a field that has a form of its own is shown in it, every other one as text. */
+static void put_form(struct show *s, json_t *object, const struct header_field *field) {
+    struct form_groups groups;
+    struct form_strings strings;
+    if (form_is_allowed(field->name, FORM_TEXT)) {
+        put(object, "text", text_form(s, field->value));
+    } else if (form_is_allowed(field->name, FORM_GROUPED_ADDRESSES)) {
+        bool has_group = false;
+        form_groups_parse(s->scratch, s->table, field->value, &groups);
+        for (size_t i = 0; i < groups.count; i++)
+            has_group |= groups.list[i].name.p != NULL;
+        put(object, "addresses", addresses_value(&groups, true));
+        if (has_group)
+            put(object, "groups", addresses_value(&groups, false));
+    } else if (form_is_allowed(field->name, FORM_MESSAGE_IDS)) {
+        form_message_ids_parse(s->scratch, field->value, &strings);
+        put(object, "message_ids", strings_value(&strings));
+    } else if (form_is_allowed(field->name, FORM_URLS)) {
+        form_urls_parse(s->scratch, field->value, &strings);
+        put(object, "urls", strings_value(&strings));
+    } else if (form_is_allowed(field->name, FORM_DATE)) {
+        put(object, "date", date_value(s, field->value));
+    }
 }
 
 static json_t *field_value(struct show *s, const struct header_field *field) {
     json_t *object = json_object();
     put(object, "name", text_value(field->name));
     put(object, "raw", text_value(field->value));
-    enum form form = FORM_TEXT_ONLY;
-    for (size_t i = 0; i < ARRAY_LEN(known_fields); i++)
-        if (view_eq_nocase(known_fields[i].name, field->name))
-            form = known_fields[i].form;
-    switch (form) {
-    case FORM_ADDRESS_LIST:
-        put(object, "addresses", addresses_value(s, field->value));
-        break;
-    case FORM_ID_LIST:
-        put(object, "message_ids", ids_value(s, field->value));
-        break;
-    case FORM_DATE_TIME:
-        put(object, "date", date_value(s, field->value));
-        break;
-    case FORM_TEXT_ONLY:
-        put(object, "text", decoded(s, field->value));
-        break;
-    }
+    put_form(s, object, field);
     arena_clear(s->scratch);
     return object;
 }
@@ -214,13 +199,30 @@ static bool name_of(struct show *s, const struct mime_part *part) {
     return false;
 }
 
-static uint64_t decoded_size(const struct message *message, const struct mime_part *part) {
-    struct buf body;
-    buf_init(&body, SIZE_MAX);
-    decode_put_body(&body, message, part);
-    uint64_t size = body.n;
-    buf_fini(&body);
-    return size;
+/* Decoded in pieces, so that its size is no matter. */
+static json_t *decoded_size(struct show *s, const struct mime_part *part) {
+    struct decoder decoder;
+    struct buf window;
+    uint64_t size = 0;
+    enum err err = ERR_OK;
+    buf_init(&window, MESSAGE_WINDOW);
+    decoder_init(&decoder, part->encoding);
+    buf_clear(&s->text);
+    for (size_t at = 0; at < part->body_size && err == ERR_OK;) {
+        struct view octets;
+        err = message_body_read(s->message, part, at, MESSAGE_WINDOW, &window, &octets);
+        if (err == ERR_OK) {
+            decoder_feed(&decoder, &s->text, octets);
+            size += s->text.n;
+            at += octets.n;
+            buf_clear(&s->text);
+        }
+    }
+    decoder_end(&decoder, &s->text);
+    size += s->text.n;
+    buf_clear(&s->text);
+    buf_fini(&window);
+    return err == ERR_OK ? json_integer((json_int_t)size) : json_null();
 }
 
 /* "1.2"; null for a multipart that is the root: RFC3501-6.4.5 has no number for it. */
@@ -277,7 +279,7 @@ static json_t *part_value(struct show *s, const struct mime_part *part) {
     put_number(object, "body_size", part->body_size);
     put_number(object, "lines", part->lines);
     if (!part->is_multipart)
-        put_number(object, "decoded_size", decoded_size(s->message, part));
+        put(object, "decoded_size", decoded_size(s, part));
     put(object, "headers", header_value(s, message_part_header(s->message, part)));
     if (part->is_multipart) {
         json_t *parts = json_array();
@@ -295,7 +297,7 @@ static json_t *part_value(struct show *s, const struct mime_part *part) {
 
 static json_t *field_text(struct show *s, struct view header, struct view name) {
     struct header_field field;
-    return header_find(header, name, &field) ? decoded(s, field.value) : json_null();
+    return header_find(header, name, &field) ? text_form(s, field.value) : json_null();
 }
 
 static json_t *ids_of(const struct thread_ids *ids) {
