@@ -97,6 +97,8 @@ int cmd_alias_remove(const struct invocation *in);
 int cmd_alias_list(const struct invocation *in);
 int cmd_message_parse(const struct invocation *in);
 int cmd_dns_lookup(const struct invocation *in);
+int cmd_dkim_verify(const struct invocation *in);
+int cmd_arc_verify(const struct invocation *in);
 int cmd_spf_check(const struct invocation *in);
 
 #endif

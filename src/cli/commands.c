@@ -1,5 +1,6 @@
 /* The table of commands: what can be done, in the order that help shows. */
 #include "cli/cli.h"
+#include "cli/judged_file.h"
 #include "cli/lookup.h"
 
 /* clang-format off */
@@ -75,6 +76,11 @@ const struct command cli_commands[] = {
       {"--from", "ADDRESS", "what the client says in MAIL FROM; empty for a report", false},
       OPTION_DNS, OPTION_TRUST_ANCHOR},
      0, 0, cmd_spf_check},
+    {"dkim", "verify", "FILE", "judge the DKIM signatures of a message, and say why; - is standard input",
+     "  veredus dkim verify letter.eml\n  veredus dkim verify letter.eml --dns 127.0.0.1:5353\n",
+     {OPTION_DNS, OPTION_TRUST_ANCHOR, OPTION_KEY_FILE}, 1, 1, cmd_dkim_verify},
+    {"arc", "verify", "FILE", "validate the ARC chain of a message, handler by handler; - is standard input",
+     "  veredus arc verify letter.eml\n", {OPTION_DNS, OPTION_TRUST_ANCHOR, OPTION_KEY_FILE}, 1, 1, cmd_arc_verify},
     {"confine-test", NULL, "[ROLE]", "confine a process as the role is confined, and try every act that it must be denied",
      "  veredus confine-test edge\n  veredus confine-test\n", {{NULL, NULL, NULL, false}}, 0, 1, cmd_confine_test},
     {"version", NULL, "", "print the version", NULL, {{NULL, NULL, NULL, false}}, 0, 0, cmd_version},
