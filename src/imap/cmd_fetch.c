@@ -3,6 +3,7 @@
 
 #include "message/header.h"
 #include "message/index.h"
+#include "store/blob_source.h"
 
 struct fetch_args {
     struct imap_set set;
@@ -28,12 +29,13 @@ struct fetch {
     uint32_t items;       /* ITEM_* */
     uint32_t found;       /* messages sent */
     struct seqmap marked; /* \Seen was set by this command */
-    /* The message whose parts are being sent, when it had to be parsed. */
+    /* The message whose parts are being sent, when it had to be parsed; its bodies stay in the store. */
     uint64_t loaded_blob;
     bool is_loaded;
-    struct buf bytes, built;
+    struct blob_source source;
     struct arena *parts;
     struct message message;
+    struct buf index, header, built;
 };
 
 static uint32_t items_of(const struct imap_fetch_atts *atts) {
@@ -68,20 +70,21 @@ static void put_internal_date(struct buf *b, int64_t us) {
                d.second);
 }
 
-/* Parses the whole message: for parts that are not simple octet ranges of it. */
+/* Parses the message as it comes from the store: for what was too long to be kept beside it. */
 static enum err load(struct fetch *f, const struct message_item *item) {
     if (f->is_loaded && f->loaded_blob == item->blob)
         return ERR_OK;
     f->is_loaded = false;
-    if (item->size > IMAP_LOAD_MAX)
-        return ERR_LIMIT;
     if (f->parts == NULL)
         f->parts = arena_new("imap_parts", MESSAGE_ARENA_BUDGET);
     if (f->parts == NULL)
         return ERR_NO_MEMORY;
     arena_clear(f->parts);
-    TRY(imap_load_blob(f->s, item->blob, 0, item->size, &f->bytes));
-    TRY(message_parse(f->parts, buf_view(&f->bytes), &f->message));
+    blob_source_init(&f->source, f->s->account, item->blob, item->size, f->s->chunk);
+    TRY(message_parse_source(f->parts, &f->source.source, &f->message));
+    buf_clear(&f->index);
+    message_index_put(&f->index, &f->message);
+    TRY(buf_err(&f->index));
     f->loaded_blob = item->blob;
     f->is_loaded = true;
     return ERR_OK;
@@ -103,16 +106,17 @@ static void put_literal_size(struct fetch *f, uint64_t n) {
     buf_put(b, VIEW("}\r\n"));
 }
 
-/* Where a section is: whole messages by their sizes, parts by the stored index. ERR_AGAIN: it must be parsed. */
-static enum err find_range(const struct imap_fetch_att *att, const struct message_item *item,
+/* Where a section is: whole messages by their sizes, parts by the stored index, or by one that is made again. */
+static enum err find_range(struct fetch *f, const struct imap_fetch_att *att, const struct message_item *item,
                            struct message_range *out) {
     const struct section *section = &att->section;
     uint64_t head = MIN((uint64_t)item->header_size, item->size);
     if (section->depth > 0 || section->text == SECTION_MIME) {
-        if (item->part_index.n == 0)
-            return ERR_AGAIN;
         enum err err = message_index_section(item->part_index, item->size, section, out);
-        return err == ERR_OK || err == ERR_NOT_FOUND ? err : ERR_AGAIN;
+        if (err == ERR_OK || err == ERR_NOT_FOUND)
+            return err;
+        TRY(load(f, item));
+        return message_index_section(buf_view(&f->index), item->size, section, out);
     }
     *out = (struct message_range){.size = item->size};
     if (section->text == SECTION_TEXT)
@@ -122,20 +126,12 @@ static enum err find_range(const struct imap_fetch_att *att, const struct messag
     return ERR_OK;
 }
 
-/* The octets of a section that is no plain range; they live in f->bytes or f->built. */
-static enum err make_section(struct fetch *f, const struct imap_fetch_att *att, const struct message_item *item,
-                             const struct message_range *range, struct view *out) {
-    const struct section *section = &att->section;
-    if (!range->is_subset) {
-        TRY(load(f, item));
-        return message_section(&f->message, section, &f->built, out);
-    }
-    f->is_loaded = false;
-    if (range->size > IMAP_LOAD_MAX)
-        return ERR_LIMIT;
-    TRY(imap_load_blob(f->s, item->blob, range->offset, range->size, &f->bytes));
+/* HEADER.FIELDS and HEADER.FIELDS.NOT; of a header over IMAP_HEADER_MAX the beginning. */
+static enum err make_subset(struct fetch *f, const struct section *section, const struct message_item *item,
+                            const struct message_range *range, struct view *out) {
+    TRY(imap_load_blob(f->s, item->blob, range->offset, MIN(range->size, (uint64_t)IMAP_HEADER_MAX), &f->header));
     buf_clear(&f->built);
-    header_put_subset(&f->built, buf_view(&f->bytes), section->names, section->name_count,
+    header_put_subset(&f->built, buf_view(&f->header), section->names, section->name_count,
                       section->text == SECTION_HEADER_FIELDS_NOT);
     *out = buf_view(&f->built);
     return buf_err(&f->built);
@@ -145,10 +141,9 @@ static enum err put_section(struct fetch *f, const struct imap_fetch_att *att, c
     struct imap_session *s = f->s;
     struct message_range range = {0};
     struct view octets = VIEW_NONE;
-    enum err err = find_range(att, item, &range);
-    bool is_made = err == ERR_AGAIN || (err == ERR_OK && range.is_subset);
-    if (is_made)
-        err = make_section(f, att, item, &range, &octets);
+    enum err err = find_range(f, att, item, &range);
+    if (err == ERR_OK && range.is_subset)
+        err = make_subset(f, &att->section, item, &range, &octets);
     if (err != ERR_OK && err != ERR_NOT_FOUND)
         return err;
     buf_put(&s->out.buf, att->label);
@@ -156,10 +151,10 @@ static enum err put_section(struct fetch *f, const struct imap_fetch_att *att, c
         buf_put(&s->out.buf, VIEW(" NIL"));
         return ERR_OK;
     }
-    uint64_t from = is_made ? 0 : range.offset, n = is_made ? octets.n : range.size;
+    uint64_t from = range.is_subset ? 0 : range.offset, n = range.is_subset ? octets.n : range.size;
     clamp(att, &from, &n);
     put_literal_size(f, n);
-    if (is_made)
+    if (range.is_subset)
         imap_out_octets(&s->out, view_sub(octets, (size_t)from, (size_t)n));
     else
         imap_send_blob(s, item->blob, from, n);
@@ -347,12 +342,14 @@ void imap_run_fetch(struct imap_session *s, struct imap_job *job) {
     if (!imap_settle(s, job, &args->set))
         return;
     seqmap_init(&f.marked);
-    buf_init(&f.bytes, IMAP_LOAD_MAX);
-    buf_init(&f.built, IMAP_LOAD_MAX);
+    buf_init(&f.index, MESSAGE_INDEX_MAX);
+    buf_init(&f.header, IMAP_HEADER_MAX);
+    buf_init(&f.built, IMAP_BUILT_MAX);
     uint32_t asked = 0;
     enum err err = fetch_all(&f, &args->set, &asked);
     seqmap_fini(&f.marked);
-    buf_fini(&f.bytes);
+    buf_fini(&f.index);
+    buf_fini(&f.header);
     buf_fini(&f.built);
     arena_free(f.parts);
     if (err != ERR_OK)

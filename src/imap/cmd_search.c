@@ -3,6 +3,7 @@
 
 #include "message/date.h"
 #include "message/search.h"
+#include "store/blob_source.h"
 
 #define SEARCH_TEXT_MAX ((size_t)8 * 1024 * 1024) /* octets of one part's text that are searched */
 #define US_PER_DAY (INT64_C(86400) * US_PER_S)
@@ -24,8 +25,9 @@ struct search {
     const struct message_item *item;
     uint32_t seq;
     bool has_header, has_body;
-    struct buf header, bytes, work;
+    struct buf header, work;
     struct arena *parts;
+    struct blob_source source; /* bodies stay in the store until they are looked at */
     struct message message;
 };
 
@@ -104,7 +106,8 @@ static void bound(struct search *q, const struct imap_search_key *all) {
 static enum err need_header(struct search *q) {
     if (q->has_header)
         return ERR_OK;
-    TRY(imap_load_blob(q->s, q->item->blob, 0, MIN(q->item->size, (uint64_t)q->item->header_size), &q->header));
+    uint64_t size = MIN(q->item->size, (uint64_t)q->item->header_size);
+    TRY(imap_load_blob(q->s, q->item->blob, 0, MIN(size, (uint64_t)IMAP_HEADER_MAX), &q->header));
     q->has_header = true;
     return ERR_OK;
 }
@@ -117,9 +120,8 @@ static enum err need_body(struct search *q) {
     if (q->parts == NULL)
         return ERR_NO_MEMORY;
     arena_clear(q->parts);
-    /* Of a message over IMAP_LOAD_MAX the first part of it is searched. */
-    TRY(imap_load_blob(q->s, q->item->blob, 0, MIN(q->item->size, (uint64_t)IMAP_LOAD_MAX), &q->bytes));
-    TRY(message_parse(q->parts, buf_view(&q->bytes), &q->message));
+    blob_source_init(&q->source, q->s->account, q->item->blob, q->item->size, q->s->chunk);
+    TRY(message_parse_source(q->parts, &q->source.source, &q->message));
     q->has_body = true;
     return ERR_OK;
 }
@@ -171,7 +173,9 @@ static enum err match_text(struct search *q, const struct imap_search_key *key, 
         return ERR_OK;
     TRY(need_body(q));
     *out = search_body(charsets, &q->message, key->text, &q->work);
-    return ERR_OK;
+    /* A text over SEARCH_TEXT_MAX was searched as far as it goes; any other error is of reading. */
+    enum err err = *out ? ERR_OK : buf_err(&q->work);
+    return err == ERR_LIMIT ? ERR_OK : err;
 }
 
 static enum err match(struct search *q, const struct imap_search_key *key, bool *out) {
@@ -296,8 +300,7 @@ static enum err search_messages(struct search *q, const struct imap_search_key *
 void imap_run_search_command(struct imap_session *s, struct imap_job *job) {
     struct imap_search_key *key = job->args;
     struct search q = {.s = s, .is_uid = job->is_uid, .low = 1, .high = UINT32_MAX};
-    buf_init(&q.header, IMAP_LOAD_MAX);
-    buf_init(&q.bytes, IMAP_LOAD_MAX);
+    buf_init(&q.header, IMAP_HEADER_MAX);
     buf_init(&q.work, SEARCH_TEXT_MAX);
     enum err err = prepare(&q, key);
     if (err == ERR_OK) {
@@ -307,7 +310,6 @@ void imap_run_search_command(struct imap_session *s, struct imap_job *job) {
         buf_put(&s->out.buf, VIEW("\r\n"));
     }
     buf_fini(&q.header);
-    buf_fini(&q.bytes);
     buf_fini(&q.work);
     arena_free(q.parts);
     if (err != ERR_OK)

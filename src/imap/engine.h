@@ -12,8 +12,10 @@
 #define IMAP_WORK_ARENA ((size_t)4 * 1024 * 1024) /* one batch of the store's answers */
 #define IMAP_CHUNK_ARENA ((size_t)ACCOUNT_READ_MAX * 2) /* one piece of a blob */
 #define IMAP_LIST_ARENA ((size_t)16 * 1024 * 1024)      /* all names of ACCOUNT_MAILBOXES_MAX mailboxes */
-#define IMAP_LOAD_MAX ((size_t)64 * 1024 * 1024)        /* a message that must be parsed to find a part of it */
-#define IMAP_OWN_MAX ((size_t)ACCOUNT_BATCH_MAX * 4)    /* own changes remembered until they come back as news */
+#define IMAP_HEADER_MAX ((size_t)4 * 1024 * 1024)       /* octets of a header that are searched or picked fields from */
+#define IMAP_BUILT_MAX \
+    ((size_t)16 * 1024 * 1024) /* a structure over ACCOUNT_DERIVED_MAX: MESSAGE_ARENA_BUDGET, escaped */
+#define IMAP_OWN_MAX ((size_t)ACCOUNT_BATCH_MAX * 4) /* own changes remembered until they come back as news */
 
 /* A change that this session made and has told: not news when the store reports it. */
 struct imap_own {

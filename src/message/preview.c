@@ -58,8 +58,11 @@ static size_t put_part(struct buf *out, const struct charset_table *table, const
     /* No charset has characters that grow more than threefold in UTF-8. */
     buf_init(&text, 4 * PREVIEW_SOURCE_MAX);
     buf_init(&plain, 8 * PREVIEW_SOURCE_MAX);
-    if (message_body_read(message, part, 0, PREVIEW_SOURCE_MAX, &window, &body) == ERR_OK)
+    enum err err = message_body_read(message, part, 0, PREVIEW_SOURCE_MAX, &window, &body);
+    if (err == ERR_OK)
         decode_put_text_of(&text, table, part, body);
+    else if (out->err == ERR_OK)
+        out->err = err;
     bool is_html = view_eq_nocase(part->subtype, VIEW("html"));
     if (is_html)
         html_put_text(&plain, buf_view(&text), HTML_PREVIEW);

@@ -15,7 +15,7 @@
 /*
  * At most PREVIEW_CHARACTERS characters of UTF-8: of the first text part that is no attachment, the plain one of a
  * multipart/alternative before the HTML one. Quoted lines (">") are left out, white space runs and controls become one space.
- * Empty when there is no text.
+ * Empty when there is no text. An error of the message's source becomes the buf's.
  */
 void message_preview_put(struct buf *out, const struct charset_table *table, const struct message *message);
 

@@ -5,7 +5,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "loop/loop.h"
-#include "message/parse.h"
+#include "message/stream_parse.h"
 #include "store/sqlite/schema.h"
 #include "store/sqlite/sqlite_account.h"
 
@@ -176,30 +176,40 @@ enum err keywords_count(struct sqlite_account *account, uint64_t mailbox, struct
                         struct view new_text) MUST_CHECK;
 
 /* ---- blobs (blob.c) ---- */
-/* Octets on their way into the store: in memory, and when large in a file of our own that is synced already. */
+/* What is to be added: prefix and body, or prefix and the file's content when body is empty. */
+struct new_message {
+    struct view prefix, body;
+    struct file *file; /* or NULL */
+};
+/* Our own file of a large message, read through windows. */
+struct blob_file_source {
+    struct message_source source;
+    struct file *file;
+};
+/* Octets on their way into the store: in memory, or when large in a file of our own that is synced already. */
 struct new_blob {
-    struct view bytes; /* all of them */
+    uint64_t size;
+    struct view bytes; /* of a small one: all of them */
     uint8_t hash[HASH_SIZE];
-    uint8_t *memory; /* malloc, or NULL */
-    void *mapping;   /* or NULL */
-    size_t mapping_size;
-    struct view packed; /* what a row keeps: bytes, or a zstd frame */
+    uint8_t *memory;                /* malloc, or NULL */
+    struct blob_file_source source; /* of a large one; source.file NULL: a small one */
+    struct view packed;             /* what a row keeps: bytes, or a zstd frame */
     uint8_t *packed_memory;
     enum blob_codec codec;
     char name[BLOB_NAME_SIZE]; /* of the file; empty: none */
     bool is_used;              /* blob_add() made a row of it */
 };
-/* prefix and body, or prefix and the file's content. Writes and syncs a file when it is large and not yet in the store. */
-enum err blob_prepare(struct sqlite_account *account, struct view prefix, struct view body, struct file *file,
-                      struct new_blob *out) MUST_CHECK;
+/* Writes and syncs a file when it is large and not yet in the store, and parses on the way: the message lives in parts, reads
+ * its bodies from *out (which must stay where it is), and is good until blob_discard(). */
+enum err blob_prepare(struct sqlite_account *account, const struct new_message *in, struct arena *parts,
+                      struct new_blob *out, struct message *message) MUST_CHECK;
 /* In the write turn: a row, or one more reference to an equal one. */
 enum err blob_add(struct sqlite_account *account, struct new_blob *blob, uint64_t *id) MUST_CHECK;
 /* Frees; is_kept false: removes the file that no row names. */
 void blob_discard(struct sqlite_account *account, struct new_blob *blob, bool is_kept);
 enum err blob_release(struct sqlite_account *account, uint64_t blob) MUST_CHECK;
-enum err blob_hash(struct sqlite_account *account, struct view a, struct view b, uint8_t out[HASH_SIZE]) MUST_CHECK;
-/* The whole raw content; valid until the next call. */
-enum err blob_content(struct sqlite_account *account, uint64_t blob, struct buf *out) MUST_CHECK;
+/* The hash of what is kept, read in pieces. ERR_PERMANENT: damaged. */
+enum err blob_hash_kept(struct sqlite_account *account, uint64_t blob, uint8_t out[HASH_SIZE]) MUST_CHECK;
 
 /* ---- threads (thread.c) ---- */
 struct thread_keys {
@@ -212,14 +222,17 @@ enum err thread_assign(struct sqlite_account *account, const struct thread_keys 
 enum err thread_leave(struct sqlite_account *account, uint64_t thread, uint64_t modseq) MUST_CHECK;
 
 /* ---- derived data (derive.c) ---- */
+#define DERIVED_TOTAL_MAX (88 * 1024) /* octets of all that one item may carry: it must fit a packet */
 struct derived {
-    struct view envelope, body, bodystructure, part_index, preview, message_id, refs; /* p NULL: too long to keep */
+    /* p NULL: too long to keep, readers compute it again */
+    struct view envelope, body, bodystructure, part_index, preview, message_id, refs;
     size_t header_size, lines;
     int64_t sent_us; /* 0: no readable date */
     struct thread_keys keys;
 };
-enum err derive(struct sqlite_account *account, struct view bytes, struct arena *arena, struct derived *out) MUST_CHECK;
-
+/* In arena; the errors of the message's source. May suspend. */
+enum err derive(struct sqlite_account *account, const struct message *message, struct arena *arena,
+                struct derived *out) MUST_CHECK;
 /* ---- operations: each gets an op_call ---- */
 struct op_call {
     const void *args;

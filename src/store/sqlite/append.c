@@ -1,7 +1,7 @@
 /* Adding messages: APPEND and delivery. */
 #include "store/sqlite/account_impl.h"
 
-#define APPEND_ARENA ((size_t)16 * 1024 * 1024) /* structure and derived data of one message */
+#define APPEND_ARENA ((size_t)16 * 1024 * 1024) /* derived data of one message */
 
 struct adding {
     struct new_blob blob;
@@ -35,10 +35,11 @@ static enum err insert_email(struct sqlite_account *account, struct adding *a, u
     TRY(db_run(account->db,
                "INSERT INTO email(id, blob, thread, size, header_size, lines, internal_us, sent_us, messages, "
                "mailboxes, flags, seen,"
-               " keywords, created, modified) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9, ?10, ?11, ?12, ?13, ?13)",
-               "iiiiiiiivuiti", a->email, blob, thread, (uint64_t)a->blob.bytes.n, (uint64_t)d->header_size,
-               (uint64_t)d->lines, a->internal_us, d->sent_us, view_of(mailbox, 8), a->flags,
-               (int64_t)((a->flags & FLAG_SEEN) != 0), keywords, modseq));
+               " keywords, created, modified)"
+               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9, ?10, ?11, ?12, ?13, ?13)",
+               "iiiiiiiivuiti", a->email, blob, thread, a->blob.size, (uint64_t)d->header_size, (uint64_t)d->lines,
+               a->internal_us, d->sent_us, view_of(mailbox, 8), a->flags, (int64_t)((a->flags & FLAG_SEEN) != 0),
+               keywords, modseq));
     return db_run(account->db,
                   "INSERT INTO email_text(id, envelope, body, bodystructure, part_index, preview, message_id, refs)"
                   " VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
@@ -51,14 +52,14 @@ static enum err add_message(struct sqlite_account *account, struct adding *a) {
     int64_t uidvalidity;
     struct view keywords;
     TRY(db_get(account->db, &uidvalidity, "SELECT uidvalidity FROM mailbox WHERE id=?", "i", a->mailbox));
-    if (account->params.quota_octets > 0 && account->turn.octets + a->blob.bytes.n > account->params.quota_octets)
+    if (account->params.quota_octets > 0 && account->turn.octets + a->blob.size > account->params.quota_octets)
         return ERR_FULL;
     TRY(keywords_canonical(account, a->keywords, a->keywords_n, true, a->work, &keywords));
     TRY(blob_add(account, &a->blob, &blob));
     TRY(insert_email(account, a, blob, keywords));
     struct message_row row = {.mailbox = a->mailbox,
                               .email = a->email,
-                              .size = a->blob.bytes.n,
+                              .size = a->blob.size,
                               .flags = a->flags,
                               .saved_us = now_us(account),
                               .keywords = keywords};
@@ -90,22 +91,33 @@ static enum err run_delivery(struct sqlite_account *account, void *arg) {
                   a->delivery->id, a->delivery->recipient, a->email, now_us(account));
 }
 
-static enum err add(struct sqlite_account *account, struct adding *a, struct view prefix, struct view body,
-                    struct file *file, enum err (*run)(struct sqlite_account *, void *)) {
+static enum err prepare(struct sqlite_account *account, struct adding *a, const struct new_message *in) {
+    struct message message;
+    struct arena *parts = arena_new("append_parts", MESSAGE_ARENA_BUDGET);
+    a->work = arena_new("append", APPEND_ARENA);
+    enum err err = parts == NULL || a->work == NULL ? ERR_NO_MEMORY : ERR_OK;
+    if (err == ERR_OK)
+        err = blob_prepare(account, in, parts, &a->blob, &message);
+    if (err == ERR_OK)
+        err = derive(account, &message, a->work, &a->derived);
+    arena_free(parts);
+    return err;
+}
+
+static enum err add(struct sqlite_account *account, struct adding *a, const struct new_message *in,
+                    enum err (*run)(struct sqlite_account *, void *)) {
     if (a->internal_us == 0)
         a->internal_us = now_us(account);
     a->flags &= FLAGS_ALL;
     account->large_in_progress++;
-    enum err err = blob_prepare(account, prefix, body, file, &a->blob);
-    if (err == ERR_OK) {
-        a->work = arena_new("append", APPEND_ARENA);
-        err = a->work == NULL ? ERR_NO_MEMORY : derive(account, a->blob.bytes, a->work, &a->derived);
-    }
-    if (err == ERR_OK)
+    enum err err = prepare(account, a, in);
+    bool is_tried = err == ERR_OK;
+    if (is_tried)
         err = turn_write(account, run, a);
     /* Our file is used only when a row took its name. After a failed commit it cannot be known what is on the disk: then the
      * file stays for the clean-up. */
-    blob_discard(account, &a->blob, (err == ERR_OK && a->blob.is_used) || err == ERR_IO || err == ERR_FULL);
+    blob_discard(account, &a->blob,
+                 (err == ERR_OK && a->blob.is_used) || (is_tried && (err == ERR_IO || err == ERR_FULL)));
     account->large_in_progress--;
     arena_free(a->work);
     return err;
@@ -119,7 +131,8 @@ enum err append_message(struct sqlite_account *account, struct op_call *call) {
                        .keywords_n = args->keywords_n,
                        .internal_us = args->internal_us};
     TRY(turn_read(account, op_mailbox_check, &a.mailbox));
-    TRY(add(account, &a, args->prefix, args->body, call->file, run_append));
+    struct new_message in = {args->prefix, args->body, call->file};
+    TRY(add(account, &a, &in, run_append));
     *(struct message_append_result *)call->result =
         (struct message_append_result){.uidvalidity = a.uidvalidity, .uid = a.uid, .email = a.email};
     return ERR_OK;
@@ -158,7 +171,8 @@ enum err deliver_commit(struct sqlite_account *account, struct op_call *call) {
     struct adding a = {.internal_us = args->internal_us, .delivery = args};
     if (args->id.n != DELIVERY_ID_SIZE)
         return ERR_SYNTAX;
-    TRY(add(account, &a, args->prefix, args->body, call->file, run_delivery));
+    struct new_message in = {args->prefix, args->body, call->file};
+    TRY(add(account, &a, &in, run_delivery));
     *(struct deliver_commit_result *)call->result =
         (struct deliver_commit_result){.duplicate = a.is_duplicate, .email = a.email};
     return ERR_OK;

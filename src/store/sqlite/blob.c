@@ -3,6 +3,9 @@
  * their rows; large ones in files (blobs/xx/NAME) that are written and synced,
  * with their names, before any row tells of them. Equal octets are kept once,
  * found by a hash under the account's own key.
+ *
+ * A large message is never in memory: it is written, hashed and parsed in one
+ * pass over what comes, and whoever then looks into its bodies reads our file.
  */
 #include "store/sqlite/account_impl.h"
 
@@ -13,28 +16,48 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define COPY_STEP ((size_t)64 * 1024)
+#define TRACE_MAX 8192 /* octets of trace fields before a message: ours, not the sender's */
 #define PACK_LEAST 512 /* octets; smaller ones gain less than a page */
 #define PACK_LEVEL 1   /* zstd; a higher level costs more time than the pages it saves */
 
-enum err blob_hash(struct sqlite_account *account, struct view a, struct view b, uint8_t out[HASH_SIZE]) {
-    uint8_t digest[32];
-    size_t n = 0;
+/* ---- the keyed hash ---- */
+
+static enum err hash_begin(struct sqlite_account *account, EVP_MAC_CTX **out) {
     char name[] = "SHA256";
     OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
                            OSSL_PARAM_construct_end()};
     EVP_MAC_CTX *mac = EVP_MAC_CTX_new(account->mac);
-    bool is_good = mac != NULL && EVP_MAC_init(mac, account->hash_key, HASH_KEY_SIZE, params) == 1 &&
-                   (a.n == 0 || EVP_MAC_update(mac, a.p, a.n) == 1) &&
-                   (b.n == 0 || EVP_MAC_update(mac, b.p, b.n) == 1) &&
-                   EVP_MAC_final(mac, digest, &n, sizeof(digest)) == 1 && n == sizeof(digest);
-    EVP_MAC_CTX_free(mac);
-    if (!is_good)
+    if (mac == NULL || EVP_MAC_init(mac, account->hash_key, HASH_KEY_SIZE, params) != 1) {
+        EVP_MAC_CTX_free(mac);
+        return ERR_NO_MEMORY;
+    }
+    *out = mac;
+    return ERR_OK;
+}
+
+static enum err hash_add(EVP_MAC_CTX *mac, struct view octets) {
+    return octets.n == 0 || EVP_MAC_update(mac, octets.p, octets.n) == 1 ? ERR_OK : ERR_NO_MEMORY;
+}
+
+static enum err hash_end(EVP_MAC_CTX *mac, uint8_t out[HASH_SIZE]) {
+    uint8_t digest[32];
+    size_t n = 0;
+    if (EVP_MAC_final(mac, digest, &n, sizeof(digest)) != 1 || n != sizeof(digest))
         return ERR_NO_MEMORY;
     memcpy(out, digest, HASH_SIZE);
     return ERR_OK;
+}
+
+static enum err hash_of(struct sqlite_account *account, struct view octets, uint8_t out[HASH_SIZE]) {
+    EVP_MAC_CTX *mac;
+    TRY(hash_begin(account, &mac));
+    enum err err = hash_add(mac, octets);
+    if (err == ERR_OK)
+        err = hash_end(mac, out);
+    EVP_MAC_CTX_free(mac);
+    return err;
 }
 
 /* ERR_NOT_FOUND when no blob has this hash. */
@@ -45,7 +68,29 @@ static enum err find_hash(struct sqlite_account *account, void *hash) {
 
 /* ---- large ones ---- */
 
-static enum err copy_file(struct file *from, struct file *to, uint64_t at, uint64_t limit) {
+/* A large message on its way: each piece is written, hashed and parsed when it passes, and then forgotten. */
+struct taking {
+    struct file *file;
+    EVP_MAC_CTX *mac;
+    struct message_parser *parser;
+    uint64_t at;
+};
+
+static enum err take_piece(struct taking *t, struct view piece) {
+    TRY(file_write(t->file, piece, t->at));
+    TRY(hash_add(t->mac, piece));
+    message_parser_feed(t->parser, piece);
+    t->at += piece.n;
+    return co_breathe();
+}
+
+static enum err take_memory(struct taking *t, struct view body) {
+    for (size_t at = 0; at < body.n; at += COPY_STEP)
+        TRY(take_piece(t, view_sub(body, at, COPY_STEP)));
+    return ERR_OK;
+}
+
+static enum err take_file(struct taking *t, struct file *from, uint64_t limit) {
     uint8_t *step = malloc(COPY_STEP);
     enum err err = step == NULL ? ERR_NO_MEMORY : ERR_OK;
     for (uint64_t done = 0; err == ERR_OK;) {
@@ -55,35 +100,16 @@ static enum err copy_file(struct file *from, struct file *to, uint64_t at, uint6
             break;
         done += got;
         /* It may grow while we read: what was checked is the limit, not its size. */
-        err = done > limit ? ERR_LIMIT : file_write(to, view_of(step, got), at + done - got);
-        if (err == ERR_OK)
-            err = co_breathe();
+        err = limit > 0 && done > limit ? ERR_LIMIT : take_piece(t, view_of(step, got));
     }
     free(step);
     return err;
 }
 
-/* Our own file as octets: mapped when it has a descriptor, else read. Nobody else has this file. */
-static enum err map_file(struct file *file, struct new_blob *blob) {
-    uint64_t size;
-    size_t got = 0;
-    TRY(file_size(file, &size));
-    int fd = file_fd(file);
-    if (fd >= 0) {
-        void *p = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (p == MAP_FAILED)
-            return ERR_NO_MEMORY;
-        blob->mapping = p;
-        blob->mapping_size = (size_t)size;
-        blob->bytes = view_of(p, (size_t)size);
-        return ERR_OK;
-    }
-    blob->memory = malloc((size_t)size + 1);
-    if (blob->memory == NULL)
-        return ERR_NO_MEMORY;
-    TRY(file_read(file, blob->memory, (size_t)size, 0, &got));
-    blob->bytes = view_of(blob->memory, got);
-    return got == size ? ERR_OK : ERR_IO;
+static enum err read_own_file(struct message_source *base, uint64_t offset, void *p, size_t n, size_t *got) {
+    struct blob_file_source *source = (struct blob_file_source *)base;
+    TRY(co_breathe());
+    return file_read(source->file, p, n, offset, got);
 }
 
 /* The name of a directory is made durable once a run of the process, whoever made it: it may be of a moment before a crash. */
@@ -121,28 +147,36 @@ static enum err name_file(struct sqlite_account *account, struct file *file, str
     return err;
 }
 
-static enum err prepare_large(struct sqlite_account *account, struct view prefix, struct view body, struct file *source,
-                              struct new_blob *out) {
-    struct file *file;
-    TRY(disk_open(account->params.disk, ".", DISK_READ | DISK_WRITE | DISK_TEMPORARY, &file));
-    enum err err = prefix.n > 0 ? file_write(file, prefix, 0) : ERR_OK;
-    if (err == ERR_OK)
-        err = source != NULL ? copy_file(source, file, prefix.n, account->params.size_max)
-                             : file_write(file, body, prefix.n);
-    if (err == ERR_OK)
-        err = map_file(file, out);
-    if (err == ERR_OK)
-        err = blob_hash(account, out->bytes, VIEW_NONE, out->hash);
-    if (err == ERR_OK)
-        err = turn_read(account, find_hash, out->hash);
-    if (err == ERR_NOT_FOUND) {
-        account->blob_syncs++;
-        err = file_sync(file, false);
-        if (err == ERR_OK)
-            err = name_file(account, file, out);
-    }
-    file_unref(file);
-    return err;
+static enum err take_all(struct sqlite_account *account, const struct new_message *in, struct taking *t,
+                         struct new_blob *out) {
+    TRY(take_memory(t, in->prefix));
+    if (in->file != NULL)
+        TRY(take_file(t, in->file, account->params.size_max));
+    else
+        TRY(take_memory(t, in->body));
+    out->size = t->at;
+    out->source = (struct blob_file_source){{.size = t->at, .read = read_own_file}, t->file};
+    return hash_end(t->mac, out->hash);
+}
+
+static enum err prepare_large(struct sqlite_account *account, const struct new_message *in, struct arena *parts,
+                              struct new_blob *out, struct message *message) {
+    struct taking t = {.parser = message_parser_new(parts)};
+    if (t.parser == NULL)
+        return ERR_NO_MEMORY;
+    TRY(disk_open(account->params.disk, ".", DISK_READ | DISK_WRITE | DISK_TEMPORARY, &out->source.file));
+    t.file = out->source.file;
+    TRY(hash_begin(account, &t.mac));
+    enum err err = take_all(account, in, &t, out);
+    EVP_MAC_CTX_free(t.mac);
+    TRY(err);
+    TRY(message_parser_end(t.parser, &out->source.source, message));
+    err = turn_read(account, find_hash, out->hash);
+    if (err != ERR_NOT_FOUND)
+        return err;
+    account->blob_syncs++;
+    TRY(file_sync(t.file, false));
+    return name_file(account, t.file, out);
 }
 
 /* ---- small ones ---- */
@@ -177,36 +211,41 @@ static void pack_on_main(void *arg) {
     call->err = pack(call->blob);
 }
 
-static enum err prepare_small(struct sqlite_account *account, struct view prefix, struct view body, struct file *source,
-                              size_t size, struct new_blob *out) {
-    out->memory = malloc(prefix.n + size + 1);
+static enum err prepare_small(struct sqlite_account *account, const struct new_message *in, size_t size,
+                              struct arena *parts, struct new_blob *out, struct message *message) {
+    size_t got = size;
+    out->memory = malloc(in->prefix.n + size + 1);
     if (out->memory == NULL)
         return ERR_NO_MEMORY;
-    if (prefix.n > 0)
-        memcpy(out->memory, prefix.p, prefix.n);
-    size_t got = size;
-    if (source != NULL)
-        TRY(file_read(source, out->memory + prefix.n, size, 0, &got));
+    if (in->prefix.n > 0)
+        memcpy(out->memory, in->prefix.p, in->prefix.n);
+    if (in->file != NULL)
+        TRY(file_read(in->file, out->memory + in->prefix.n, size, 0, &got));
     else if (size > 0)
-        memcpy(out->memory + prefix.n, body.p, size);
-    out->bytes = view_of(out->memory, prefix.n + got);
-    TRY(blob_hash(account, out->bytes, VIEW_NONE, out->hash));
+        memcpy(out->memory + in->prefix.n, in->body.p, size);
+    out->bytes = view_of(out->memory, in->prefix.n + got);
+    out->size = out->bytes.n;
+    TRY(hash_of(account, out->bytes, out->hash));
     struct pack_call call = {out, ERR_OK};
     co_on_main(pack_on_main, &call);
-    return call.err;
+    TRY(call.err);
+    return message_parse(parts, out->bytes, message);
 }
 
-enum err blob_prepare(struct sqlite_account *account, struct view prefix, struct view body, struct file *file,
-                      struct new_blob *out) {
+enum err blob_prepare(struct sqlite_account *account, const struct new_message *in, struct arena *parts,
+                      struct new_blob *out, struct message *message) {
+    struct new_message from = *in;
+    uint64_t size = in->body.n;
     *out = (struct new_blob){0};
-    uint64_t size = body.n;
-    struct file *source = body.n == 0 ? file : NULL;
-    if (source != NULL)
-        TRY(file_size(source, &size));
-    if (account->params.size_max > 0 && size + prefix.n > account->params.size_max + 8192)
-        return ERR_LIMIT; /* trace fields (at most 8192 octets) are ours, not the sender's */
-    enum err err = size + prefix.n > BLOB_INLINE_MAX ? prepare_large(account, prefix, body, source, out)
-                                                     : prepare_small(account, prefix, body, source, (size_t)size, out);
+    if (in->body.n > 0)
+        from.file = NULL;
+    if (from.file != NULL)
+        TRY(file_size(from.file, &size));
+    if (account->params.size_max > 0 && size + in->prefix.n > account->params.size_max + TRACE_MAX)
+        return ERR_LIMIT;
+    enum err err = size + in->prefix.n > BLOB_INLINE_MAX
+                       ? prepare_large(account, &from, parts, out, message)
+                       : prepare_small(account, &from, (size_t)size, parts, out, message);
     if (err != ERR_OK)
         blob_discard(account, out, false);
     return err;
@@ -223,8 +262,7 @@ static void remove_file(struct sqlite_account *account, const char *name) {
 void blob_discard(struct sqlite_account *account, struct new_blob *blob, bool is_kept) {
     if (!is_kept && blob->name[0] != '\0')
         remove_file(account, blob->name);
-    if (blob->mapping != NULL)
-        (void)munmap(blob->mapping, blob->mapping_size);
+    file_unref(blob->source.file);
     free(blob->memory);
     free(blob->packed_memory);
     *blob = (struct new_blob){0};
@@ -235,14 +273,14 @@ enum err blob_add(struct sqlite_account *account, struct new_blob *blob, uint64_
     struct view hash = view_of(blob->hash, HASH_SIZE);
     enum err err = db_get(account->db, &found,
                           "UPDATE blob SET refs=refs+1, unused_since_us=NULL WHERE hash=? AND size=? RETURNING id",
-                          "vi", hash, (uint64_t)blob->bytes.n);
+                          "vi", hash, blob->size);
     if (err == ERR_OK) {
         *id = (uint64_t)found;
         return ERR_OK;
     }
     if (err != ERR_NOT_FOUND)
         return err;
-    bool is_file = blob->bytes.n > BLOB_INLINE_MAX;
+    bool is_file = blob->source.file != NULL;
     if (is_file && blob->name[0] == '\0')
         return ERR_AGAIN; /* an equal one was there when we looked and is gone now */
     *id = next_id(account);
@@ -250,9 +288,8 @@ enum err blob_add(struct sqlite_account *account, struct new_blob *blob, uint64_
     TRY(db_run(
         account->db,
         "INSERT INTO blob(id, hash, codec, key_id, size, stored, place, refs, file) VALUES(?, ?, ?, 0, ?, ?, ?, 1, ?)",
-        "ivuiiuv", *id, hash, (uint32_t)blob->codec, (uint64_t)blob->bytes.n,
-        (uint64_t)(is_file ? blob->bytes.n : blob->packed.n), (uint32_t)(is_file ? PLACE_FILE : PLACE_DATABASE),
-        is_file ? view_cstr(blob->name) : VIEW_NONE));
+        "ivuiiuv", *id, hash, (uint32_t)blob->codec, blob->size, is_file ? blob->size : (uint64_t)blob->packed.n,
+        (uint32_t)(is_file ? PLACE_FILE : PLACE_DATABASE), is_file ? view_cstr(blob->name) : VIEW_NONE));
     if (is_file)
         return ERR_OK;
     struct view body = blob->packed.n == 0 ? VIEW("") : blob->packed;
@@ -324,13 +361,38 @@ static enum err read_inline(struct sqlite_account *account, uint64_t blob, const
     return err;
 }
 
-enum err blob_content(struct sqlite_account *account, uint64_t blob, struct buf *out) {
+static enum err hash_file(struct sqlite_account *account, const struct blob_row *row, EVP_MAC_CTX *mac) {
+    struct file *file;
+    uint64_t at = 0;
+    TRY(disk_open(account->params.disk, row->path, DISK_READ, &file));
+    uint8_t *step = malloc(COPY_STEP);
+    enum err err = step == NULL ? ERR_NO_MEMORY : ERR_OK;
+    for (size_t got = 1; err == ERR_OK && got > 0; at += got) {
+        got = 0;
+        err = file_read(file, step, COPY_STEP, at, &got);
+        if (err == ERR_OK)
+            err = hash_add(mac, view_of(step, got));
+    }
+    free(step);
+    file_unref(file);
+    return err == ERR_OK && at != row->size ? ERR_PERMANENT : err;
+}
+
+enum err blob_hash_kept(struct sqlite_account *account, uint64_t blob, uint8_t out[HASH_SIZE]) {
     struct blob_row row;
+    struct buf body;
+    EVP_MAC_CTX *mac;
     TRY(read_row(account, blob, &row));
-    if (row.place == PLACE_DATABASE)
-        return read_inline(account, blob, &row, out);
-    buf_clear(out);
-    return disk_read_all(account->params.disk, row.path, (size_t)row.size, out);
+    TRY(hash_begin(account, &mac));
+    buf_init(&body, BLOB_INLINE_MAX + 1);
+    enum err err = row.place == PLACE_FILE ? hash_file(account, &row, mac) : read_inline(account, blob, &row, &body);
+    if (err == ERR_OK)
+        err = hash_add(mac, buf_view(&body));
+    if (err == ERR_OK)
+        err = hash_end(mac, out);
+    EVP_MAC_CTX_free(mac);
+    buf_fini(&body);
+    return err;
 }
 
 static enum err read_part(struct sqlite_account *account, const char *path, struct arena *arena, uint64_t offset,

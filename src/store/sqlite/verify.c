@@ -87,11 +87,9 @@ static enum err check_rule(struct sqlite_account *account, struct checking *c, s
 }
 
 static enum err check_blob(struct sqlite_account *account, struct checking *c, uint64_t id,
-                           const uint8_t hash[HASH_SIZE], struct buf *body) {
+                           const uint8_t hash[HASH_SIZE]) {
     uint8_t found[HASH_SIZE];
-    enum err err = blob_content(account, id, body);
-    if (err == ERR_OK)
-        err = blob_hash(account, buf_view(body), VIEW_NONE, found);
+    enum err err = blob_hash_kept(account, id, found);
     if (err == ERR_NO_MEMORY)
         return err;
     if (err == ERR_OK && memcmp(found, hash, HASH_SIZE) == 0)
@@ -103,31 +101,20 @@ static enum err check_blob(struct sqlite_account *account, struct checking *c, u
 }
 
 static enum err check_blobs(struct sqlite_account *account, struct checking *c) {
-    struct buf body;
-    buf_init(&body, SIZE_MAX / 2);
-    uint64_t last = 0;
-    for (;;) {
+    for (uint64_t last = 0;;) {
         sqlite3_stmt *stmt;
-        bool is_row = false;
+        bool is_row;
         uint8_t hash[HASH_SIZE] = {0};
-        enum err err =
-            db_query(account->db, &stmt, "SELECT id, hash FROM blob WHERE id>? ORDER BY id LIMIT 1", "i", last);
-        if (err == ERR_OK)
-            err = db_next(account->db, stmt, &is_row);
-        if (err != ERR_OK || !is_row) {
-            buf_fini(&body);
-            return err;
-        }
+        TRY(db_query(account->db, &stmt, "SELECT id, hash FROM blob WHERE id>? ORDER BY id LIMIT 1", "i", last));
+        TRY(db_next(account->db, stmt, &is_row));
+        if (!is_row)
+            return ERR_OK;
         last = column_u64(stmt, 0);
         struct view kept = column_view(stmt, 1);
         if (kept.n == HASH_SIZE)
             memcpy(hash, kept.p, HASH_SIZE);
         db_done(stmt);
-        err = check_blob(account, c, last, hash, &body);
-        if (err != ERR_OK) {
-            buf_fini(&body);
-            return err;
-        }
+        TRY(check_blob(account, c, last, hash));
     }
 }
 

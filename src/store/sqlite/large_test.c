@@ -1,0 +1,173 @@
+/*
+ * A message of 150 MB is delivered, appended, read and checked in memory bounded by a constant: the process's own high-water
+ * mark is what is measured, on a real disk.
+ */
+#include "store/blob_source.h"
+#include "store/sqlite/store_testing.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LARGE_SIZE ((uint64_t)150 * 1024 * 1024)
+/* What an operation may add to the high-water mark: arenas, windows, the database's cache, and under the sanitizer their
+ * shadow and the memory that it holds back. Far below the message. */
+#define GROWTH_MAX_KB (40 * 1024)
+
+/* The high-water mark of resident memory, in KiB; reset puts it down to what is resident now. */
+static long high_water_kb(bool reset) {
+    char line[200];
+    long kb = 0;
+    if (reset) {
+        FILE *clear = fopen("/proc/self/clear_refs", "w");
+        assert_non_null(clear);
+        assert_true(fputs("5", clear) >= 0);
+        assert_int_equal(fclose(clear), 0);
+    }
+    FILE *status = fopen("/proc/self/status", "r");
+    assert_non_null(status);
+    while (fgets(line, sizeof(line), status) != NULL)
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            kb = strtol(line + 6, NULL, 10);
+    assert_int_equal(fclose(status), 0);
+    assert_true(kb > 0);
+    return kb;
+}
+
+/* A nameless file in the working directory: a text, and an attachment in base64 that fills it up. */
+static struct file *large_file(void) {
+    static const char head[] =
+        "From: a@example.org\r\nSubject: large\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+        "--b\r\n\r\nThe text.\r\n--b\r\nContent-Type: application/zip; name=a.zip\r\n"
+        "Content-Disposition: attachment\r\nContent-Transfer-Encoding: base64\r\n\r\n";
+    static const char tail[] = "\r\n--b\r\n\r\nThe end.\r\n--b--\r\n";
+    static char piece[78 * 840];
+    int fd = open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    struct file *file = file_new_fd(fd);
+    uint64_t at = sizeof(head) - 1;
+    for (size_t i = 0; i < sizeof(piece); i++)
+        piece[i] = i % 78 == 76 ? '\r' : i % 78 == 77 ? '\n' : (char)('A' + i % 26);
+    assert_int_equal(file_write(file, view_cstr(head), 0), ERR_OK);
+    for (; at < LARGE_SIZE; at += sizeof(piece))
+        assert_int_equal(file_write(file, view_of(piece, sizeof(piece)), at), ERR_OK);
+    assert_int_equal(file_write(file, view_cstr(tail), at), ERR_OK);
+    return file;
+}
+
+static void check_growth(const char *what, long before_kb) {
+    long growth_kb = high_water_kb(false) - before_kb;
+    print_message("%s: %ld KiB more\n", what, growth_kb);
+    if (growth_kb > GROWTH_MAX_KB)
+        fail_msg("%s: memory grew by %ld KiB", what, growth_kb);
+}
+
+static void append_large(struct fixture *f, struct file *file, bool deliver) {
+    if (deliver) {
+        uint8_t id[DELIVERY_ID_SIZE] = {1};
+        struct deliver_commit_args args = {
+            .id = view_of(id, sizeof(id)), .recipient = VIEW("b@example.org"), .prefix = VIEW("Received: x\r\n")};
+        struct deliver_commit_result result;
+        assert_int_equal(account_do_deliver_commit(f->account, &args, file, f->arena, &result), ERR_OK);
+    } else {
+        struct message_append_args args = {.mailbox = mailbox_id(f, VIEW("INBOX"))};
+        struct message_append_result result;
+        assert_int_equal(account_do_message_append(f->account, &args, file, f->arena, &result), ERR_OK);
+    }
+}
+
+static void check_item(const struct message_item *item) {
+    assert_view(item->preview, VIEW("The text."));
+    assert_true(item->size > LARGE_SIZE && item->part_index.n > 0 && item->bodystructure.n > 0);
+}
+
+static void large(struct fixture *f) {
+    struct file *file = large_file();
+    long before_kb = high_water_kb(true);
+    append_large(f, file, true);
+    check_growth("delivery", before_kb);
+    append_large(f, file, false);
+    check_growth("append", before_kb);
+    file_unref(file);
+    struct message_item item = fetch_one(f, mailbox_id(f, VIEW("INBOX")), 1, 511);
+    check_item(&item);
+    verify_ok(f->store);
+    check_growth("verify", before_kb);
+}
+
+static enum err remove_tree(void *ctx, struct view name) {
+    struct disk *disk = ctx, *sub;
+    char path[300];
+    (void)snprintf(path, sizeof(path), "%.*s", VIEW_FMT(name));
+    if (disk_sub(disk, path, &sub) == ERR_OK) {
+        enum err err = disk_list(sub, ".", remove_tree, sub);
+        disk_free(sub);
+        TRY(err);
+    }
+    return disk_remove(disk, path);
+}
+
+static void in_constant_memory(void **state) {
+    (void)state;
+    char path[] = "large-test-XXXXXX";
+    struct fixture f;
+    assert_non_null(mkdtemp(path));
+    struct disk *disk = disk_new_fd(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    fixture_init(&f, WAY_DIRECT, disk_new_fd(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+    f.params.size_max = 2 * LARGE_SIZE;
+    assert_int_equal(fixture_connect(&f), ERR_OK);
+    large(&f);
+    fixture_close(&f);
+    assert_int_equal(disk_list(disk, ".", remove_tree, disk), ERR_OK);
+    disk_free(disk);
+    assert_int_equal(rmdir(path), 0);
+}
+
+/* Reading in windows gives what was stored, at every border of a window, in process and through a channel. */
+static void windows(struct fixture *f) {
+    static const size_t sizes[] = {1, 65535, 65536, 65537, 131072, 300001};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct blob_source source;
+        struct message_append_args args = {.mailbox = mailbox_id(f, VIEW("INBOX"))};
+        struct message_append_result result;
+        struct file *file;
+        uint8_t *body = arena_alloc(f->arena, sizes[i]), *read = arena_alloc(f->arena, sizes[i] + 100);
+        random_fill(&f->random.random, body, sizes[i]);
+        assert_int_equal(file_new_memory("mail", &file), ERR_OK);
+        assert_int_equal(file_write(file, view_of(body, sizes[i]), 0), ERR_OK);
+        assert_int_equal(account_do_message_append(f->account, &args, file, f->arena, &result), ERR_OK);
+        file_unref(file);
+        struct message_item item = fetch_one(f, args.mailbox, result.uid, ITEM_IDS);
+        struct arena *chunk = arena_new("chunk", BLOB_SOURCE_ARENA);
+        blob_source_init(&source, f->account, item.blob, sizes[i], chunk);
+        size_t got;
+        for (size_t from = 0; from < sizes[i]; from += sizes[i] / 5 + 1) {
+            assert_int_equal(source.source.read(&source.source, from, read, sizes[i] + 100, &got), ERR_OK);
+            assert_view(view_of(read, got), view_of(body + from, sizes[i] - from));
+        }
+        assert_int_equal(source.source.read(&source.source, sizes[i], read, 10, &got), ERR_OK);
+        assert_int_equal(got, 0);
+        /* One that is shorter than was said, or is not there. */
+        blob_source_init(&source, f->account, item.blob, sizes[i] + 1, chunk);
+        assert_int_equal(source.source.read(&source.source, 0, read, sizes[i] + 1, &got), ERR_PERMANENT);
+        blob_source_init(&source, f->account, 999999, 10, chunk);
+        assert_int_equal(source.source.read(&source.source, 0, read, 10, &got), ERR_NOT_FOUND);
+        arena_free(chunk);
+    }
+}
+
+static void each_way(void **state) {
+    (void)state;
+    for (int way = WAY_DIRECT; way <= WAY_CHANNEL; way++)
+        fixture_run((enum way)way, windows);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(in_constant_memory),
+        cmocka_unit_test(each_way),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
