@@ -104,6 +104,18 @@ static void put_answer(struct buf *out, const struct entry *e) {
     buf_fini(&data);
 }
 
+/* RFC2308-3: how long it may be remembered that there is nothing. */
+static void put_soa(struct buf *out) {
+    put_name(out, "test");
+    buf_put_be16(out, DNS_SOA);
+    buf_put_be16(out, 1);
+    buf_put_be32(out, TTL);
+    buf_put_be16(out, 22);
+    buf_put_be16(out, 0); /* two root names */
+    for (int i = 0; i < 5; i++)
+        buf_put_be32(out, TTL);
+}
+
 /* The response to a query, without the length of TCP. */
 static void respond(struct view query, bool is_tcp, struct buf *out) {
     struct reader r = reader_of(query);
@@ -140,10 +152,13 @@ static void respond(struct view query, bool is_tcp, struct buf *out) {
     buf_put_be16(out, (uint16_t)(0x8580u | (is_cut ? 0x0200u : 0) | (exists ? 0 : 3u)));
     buf_put_be16(out, 1);
     buf_put_be16(out, is_cut ? 0 : n);
-    buf_put_be32(out, 0);
+    buf_put_be16(out, n == 0); /* authority */
+    buf_put_be16(out, 0);
     buf_put(out, question);
     if (!is_cut)
         buf_put(out, buf_view(&answers));
+    if (n == 0)
+        put_soa(out);
     buf_fini(&name);
     buf_fini(&answers);
 }
@@ -300,6 +315,13 @@ static void check_answers(struct channel *channel, struct loop *loop, struct ser
     unsigned asked = server->udp;
     ask(channel, loop, "example.test", DNS_MX, ROLE_CALL_US, arena, &a);
     assert_int_equal(a.data_n, 2);
+    assert_int_equal(server->udp, asked);
+
+    /* RFC2308-5: so does what is not there. */
+    ask(channel, loop, "nobody.example.test", DNS_MX, ROLE_CALL_US, arena, &a);
+    assert_int_equal(a.status, DNS_NXDOMAIN);
+    ask(channel, loop, "mx1.example.test", DNS_MX, ROLE_CALL_US, arena, &a);
+    assert_int_equal(a.status, DNS_NODATA);
     assert_int_equal(server->udp, asked);
 
     /* A name below one that the library serves by itself goes to the server that was named. */

@@ -1,13 +1,11 @@
 """Mail that leaves: by MX from a real DNS server (nsd) to another server of ours, and the reports about what does not arrive."""
 
-import contextlib
 import smtplib
-import socket
-import subprocess
 
 import pytest
 
-from house import ids_in, message, needs, until
+from house import ids_in, message, until
+from nameserver import served
 
 ZONE = """$ORIGIN example.test.
 $TTL 60
@@ -23,70 +21,11 @@ text IN TXT "no host at all"
 """
 
 
-def free_port():
-    """Free for UDP and for TCP."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-            udp.bind(("127.0.0.1", 0))
-            with contextlib.suppress(OSError):
-                tcp.bind(udp.getsockname())
-                return udp.getsockname()[1]
-
-
-def start_nsd(folder, port):
-    """nsd on that port, once it answers; None when another program was faster."""
-    (folder / "nsd.conf").write_text(f"""server:
-    ip-address: 127.0.0.1@{port}
-    do-ip6: no
-    username: ""
-    chroot: ""
-    zonesdir: "{folder}"
-    database: ""
-    pidfile: ""
-    xfrdfile: ""
-    zonelistfile: "{folder}/zone.list"
-    server-count: 1
-remote-control:
-    control-enable: no
-zone:
-    name: example.test
-    zonefile: example.test.zone
-""")
-    with open(folder / "nsd.log", "wb") as log:
-        server = subprocess.Popen([needs("nsd"), "-d", "-c", str(folder / "nsd.conf")], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-    def answers():
-        if server.poll() is not None:
-            return True
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.settimeout(0.2)
-            with contextlib.suppress(OSError):
-                udp.sendto(b"\x12\x34\x01\x00\x00\x01\0\0\0\0\0\0\x07example\x04test\0\0\x0f\0\x01", ("127.0.0.1", port))
-                return len(udp.recv(512)) > 40
-        return False
-
-    until(answers, "nsd's answer")
-    if server.poll() is None:
-        return server
-    log = (folder / "nsd.log").read_text()
-    assert "Address already in use" in log, "nsd ended:\n" + log
-    return None
-
-
 @pytest.fixture
 def dns(tmp_path):
     """nsd on loopback with the zone example.test; its address."""
-    (tmp_path / "example.test.zone").write_text(ZONE)
-    server = None
-    for _ in range(10):
-        port = free_port()
-        server = start_nsd(tmp_path, port)
-        if server:
-            break
-    assert server, "no free port for nsd"
-    yield f"127.0.0.1:{port}"
-    server.terminate()
-    server.wait(timeout=30)
+    with served(tmp_path, {"example.test": ZONE}) as address:
+        yield address
 
 
 @pytest.fixture
