@@ -1,4 +1,4 @@
-/* Encoded words, encoded parameters, charsets. */
+/* Encoded words, encoded parameters. */
 #include "message/testing.h"
 
 #include "message/words.h"
@@ -81,61 +81,6 @@ static void test_words(void **state) {
 }
 
 static const struct {
-    const char *label, *text, *expected;
-} charsets[] = {
-    {"utf-8", "\xe2\x82\xac", "\xe2\x82\xac"},
-    {"UTF8", "\xe2\x82", "\xef\xbf\xbd"},
-    {"iso-8859-1", "\xe9\x80", "\xc3\xa9\xe2\x82\xac"},
-    {"us-ascii", "a\xe9", "a\xc3\xa9"},
-    {"us-ascii", "a\xc3\xa9", "a\xc3\xa9"},
-    {"iso-8859-2", "\xb1", "\xc4\x85"},
-    {"ISO_8859-15", "\xa4", "\xe2\x82\xac"},
-    {"windows-1251", "\xcf", "\xd0\x9f"},
-    {"koi8-r", "\xf0", "\xd0\x9f"},
-    {"KOI8-U", "\xa4", "\xd1\x94"},
-    {"iso-2022-jp", "\x1b$B$\"\x1b(B", "\xe3\x81\x82"},
-    {"Shift_JIS", "\x82\xa0", "\xe3\x81\x82"},
-    {"euc-jp", "\xa4\xa2", "\xe3\x81\x82"},
-    {"ks_c_5601-1987", "\xb0\xa1", "\xea\xb0\x80"},
-    {"gb2312", "\xb0\xa1", "\xe5\x95\x8a"},
-    {"big5", "\xa4\x40", "\xe4\xb8\x80"},
-    {"utf-7", "+AOk-", "\xc3\xa9"},
-    {"euc-jp", "a\xa4", "a\xef\xbf\xbd"},
-    {"iso-8859-7", "\xff!", "\xef\xbf\xbd!"},
-};
-
-static void test_charsets(void **state) {
-    (void)state;
-    struct buf out;
-    buf_init(&out, 65536);
-    for (size_t i = 0; i < ARRAY_LEN(charsets); i++) {
-        buf_clear(&out);
-        assert_true(charset_is_known(&table, view_cstr(charsets[i].label)));
-        charset_put_utf8(&table, view_cstr(charsets[i].label), view_cstr(charsets[i].text), &out);
-        assert_view(buf_view(&out), charsets[i].expected);
-    }
-    /* Labels are never passed on to libc, which would know this one. */
-    assert_false(charset_is_known(&table, VIEW("UTF-8//TRANSLIT")));
-    assert_false(charset_is_known(&table, VIEW("../../tmp/x")));
-    assert_false(charset_is_known(NULL, VIEW("iso-8859-2")));
-    assert_true(charset_is_known(NULL, VIEW("iso-8859-1")));
-    /* Long text goes through the converter in pieces. */
-    struct buf text, expected;
-    buf_init(&text, 65536);
-    buf_init(&expected, 65536);
-    for (int i = 0; i < 5000; i++) {
-        buf_put_byte(&text, 0xcf);
-        buf_put_str(&expected, "\xd0\x9f");
-    }
-    buf_clear(&out);
-    charset_put_utf8(&table, VIEW("windows-1251"), buf_view(&text), &out);
-    assert_true(view_eq(buf_view(&out), buf_view(&expected)));
-    buf_fini(&text);
-    buf_fini(&expected);
-    buf_fini(&out);
-}
-
-static const struct {
     const char *params, *name, *expected; /* NULL: not found */
 } params[] = {
     {"filename=a.txt", "filename", "a.txt"},
@@ -178,7 +123,6 @@ static void test_params(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words),
-        cmocka_unit_test(test_charsets),
         cmocka_unit_test(test_params),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
