@@ -88,7 +88,7 @@ static void test_text(void **state) {
         {" =?utf-8?q?e?= =?utf-8?q?=CC=81?=", "\xc3\xa9"},
         /* Raw octets of another charset are guessed, broken encoded ones are U+FFFD. */
         {" J\xf6rg", "J\xc3\xb6rg"},
-        {" =?utf-8?q?J=F6rg?=", "J\xef\xbf\xbdrg"},
+        {" =?utf-8?q?J=F6rg?=", "J\xc3\xb6rg"}, /* nothing of it is UTF-8: guessed */
         {" raw \xc3\xb6 stays", "raw \xc3\xb6 stays"},
     };
     struct buf out;
