@@ -1,0 +1,248 @@
+"""DKIM and ARC with others: our signatures and seals hold for python3-dkim, opendkim's library and Mail::DKIM,
+and theirs for us, over the messages of the MIME corpus."""
+
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+from house import program
+
+HERE = pathlib.Path(__file__).resolve().parent
+PERL = HERE.parent / "auth" / "mail_dkim.pl"
+DOMAIN = "example.org"
+FORMS = ("simple/simple", "simple/relaxed", "relaxed/simple", "relaxed/relaxed")
+
+
+def helper(name):
+    """A program of test/auth, built beside the one under test."""
+    root = pathlib.Path(os.environ["VEREDUS"]).resolve().parent
+    for folder in (root / "release" / "test", root / "test"):
+        if (folder / name).exists():
+            return str(folder / name)
+    pytest.fail(f"{name} is not built (ninja {name})")
+
+
+def run(*command, **options):
+    return subprocess.run([str(c) for c in command], capture_output=True, check=False, timeout=600, **options)
+
+
+def corpus():
+    for base in HERE.parents:
+        folder = base / "shared" / "conformance" / "mime"
+        if folder.is_dir():
+            return sorted(p for p in folder.rglob("*") if p.is_file())
+    return []
+
+
+class Bench:
+    """Keys, and the messages that can be signed, in a flat folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.keys = {}
+        for selector, algorithm in (("ed", ["ed25519"]), ("rsa", ["rsa", "-pkeyopt", "rsa_keygen_bits:2048"])):
+            path = folder / f"{selector}.pem"
+            assert run("openssl", "genpkey", "-algorithm", *algorithm, "-out", path).returncode == 0
+            self.keys[selector] = path
+        self.records, lines = {}, []
+        for selector, path in self.keys.items():
+            line = run(helper("auth_sign"), "key", selector, DOMAIN, path).stdout.decode()
+            self.records[f"{selector}._domainkey.{DOMAIN}"] = "".join(re.findall(r'"([^"]*)"', line))
+            lines.append(line)
+        self.zone = folder / "zone"  # what `veredus domain records` would print
+        self.zone.write_text("".join(lines))
+        self.table = folder / "keys"
+        self.table.write_text("".join(f"{name} {record}\n" for name, record in self.records.items()))
+        # Mail as SMTP can bring it, from somebody: not an mbox line first, fields whose name has white space before the
+        # colon, lone CR and NUL, or a last line without its end, which the others all read in their own ways.
+        self.messages = []
+        (folder / "plain").mkdir()
+        for number, path in enumerate(corpus()):
+            text = path.read_bytes()
+            head = re.split(rb"\r?\n\r?\n", text, maxsplit=1)[0]
+            lines = re.split(rb"\r?\n", head)
+            good = all(re.match(rb"[!-9;-~]+:|[ \t]+[^ \t]", line) for line in lines)
+            if good and re.search(rb"(?im)^from:.*@\w+[.\w-]*", head) and b"\0" not in text and not re.search(rb"\r(?!\n)", text):
+                copy = folder / "plain" / f"{number:04}.eml"
+                copy.write_bytes(re.sub(rb"\r?\n", b"\r\n", text).removesuffix(b"\r\n") + b"\r\n")
+                self.messages.append(copy)
+
+    def ours(self, form):
+        out = self.folder / form.replace("/", "-")
+        if not out.exists():
+            out.mkdir()
+            keys = [f"{selector}={path}" for selector, path in self.keys.items()]
+            done = run(helper("auth_sign"), "dkim", form, DOMAIN, out, *keys, "--", *self.messages)
+            assert done.returncode == 0 and done.stdout == b"", (done.stdout, done.stderr)
+        return sorted(out.iterdir())
+
+    def dns(self, name, timeout=5):
+        del timeout
+        return self.records.get(name.decode().rstrip("."), "").encode()
+
+    def verdicts(self, command, files):
+        """What `veredus dkim verify` or `veredus arc verify` says of each file."""
+
+        def one(path):
+            return run(program(), command, "verify", path, "--key-file", self.zone).stdout.decode()
+
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            return dict(zip(files, pool.map(one, files)))
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    made = Bench(tmp_path_factory.mktemp("dkim"))
+    if not made.messages:
+        pytest.skip("the data sets are not there")
+    assert len(made.messages) > 150
+    return made
+
+
+def check(results, good):
+    bad = {str(path): said for path, said in results.items() if not good(said)}
+    assert not bad, f"{len(bad)} of {len(results)}: {list(bad.items())[:5]}"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_corpus_ours_by_dkimpy(bench, form):
+    import dkim
+
+    results = {}
+    for path in bench.ours(form):
+        judge = dkim.DKIM(path.read_bytes())
+        results[path] = [judge.verify(idx, dnsfunc=bench.dns) for idx in range(2)]
+    check(results, lambda said: said == [True, True])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_corpus_ours_by_opendkim(bench, form):
+    done = run(helper("auth_opendkim"), "verify", bench.table, *bench.ours(form))
+    lines = done.stdout.decode().splitlines()
+    assert len(lines) == len(bench.messages)
+    check(dict(line.rsplit(": ", 1) for line in lines), lambda said: said == "pass")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_corpus_ours_by_mail_dkim(bench, form):
+    done = run("perl", PERL, "verify", bench.table, *bench.ours(form))
+    lines = done.stdout.decode().splitlines()
+    assert len(lines) == len(bench.messages), done.stderr
+    # That of Debian 12 does not know Ed25519 yet.
+    check(dict(line.split(": ", 1) for line in lines), lambda said: " pass,pass" in said or " invalid,pass" in said)
+
+
+def test_corpus_ours_by_ours(bench):
+    check(bench.verdicts("dkim", bench.ours("relaxed/simple")), lambda said: said.startswith("pass\n"))
+
+
+def test_corpus_changed(bench):
+    """An octet more in the body, and a second Subject, are found in every message."""
+    changed = bench.folder / "changed"
+    changed.mkdir()
+    for path in bench.ours("relaxed/relaxed"):
+        text = path.read_bytes()
+        (changed / ("body-" + path.name)).write_bytes(text + b"!\r\n")
+        (changed / ("head-" + path.name)).write_bytes(b"Subject: another\r\n" + text)
+    check(bench.verdicts("dkim", sorted(changed.iterdir())), lambda said: said.startswith("fail\n"))
+
+
+def test_corpus_dkimpy_by_ours(bench):
+    import dkim
+
+    out = bench.folder / "dkimpy"
+    out.mkdir()
+    for number, path in enumerate(bench.messages):
+        text = path.read_bytes()
+        header, body = FORMS[number % 4].encode().split(b"/")
+        selector = "rsa" if number % 3 else "ed"
+        key = bench.keys["rsa"].read_bytes()
+        algorithm = b"rsa-sha256"
+        if selector == "ed":
+            import base64
+
+            der = base64.b64decode(b"".join(bench.keys["ed"].read_bytes().splitlines()[1:-1]))
+            key, algorithm = base64.b64encode(der[-32:]), b"ed25519-sha256"
+        try:
+            field = dkim.sign(text, selector.encode(), DOMAIN.encode(), key, canonicalize=(header, body),
+                              signature_algorithm=algorithm)
+        except dkim.ParameterError:
+            continue  # it refuses what it finds twice
+        (out / path.name).write_bytes(field + text)
+    assert len(list(out.iterdir())) > 100
+    check(bench.verdicts("dkim", sorted(out.iterdir())), lambda said: said.startswith("pass\n"))
+
+
+def test_corpus_opendkim_by_ours(bench):
+    out = bench.folder / "opendkim"
+    out.mkdir()
+    done = run(helper("auth_opendkim"), "sign", DOMAIN, "rsa", bench.keys["rsa"], out, *bench.messages)
+    assert done.returncode == 0, done.stderr
+    assert len(list(out.iterdir())) > 100
+    check(bench.verdicts("dkim", sorted(out.iterdir())), lambda said: said.startswith("pass\n"))
+
+
+def test_corpus_mail_dkim_by_ours(bench):
+    out = bench.folder / "mail-dkim"
+    out.mkdir()
+    done = run("perl", PERL, "sign", DOMAIN, "rsa", bench.keys["rsa"], bench.table, out, *bench.messages)
+    assert done.returncode == 0, done.stderr
+    check(bench.verdicts("dkim", sorted(out.iterdir())), lambda said: said.startswith("pass\n"))
+
+
+# ---- ARC ----
+
+
+def seal(bench, name, files):
+    out = bench.folder / name
+    if not out.exists():
+        out.mkdir()
+        done = run(helper("auth_sign"), "arc", bench.table, DOMAIN, out, f"rsa={bench.keys['rsa']}", "--", *files)
+        assert done.returncode == 0 and done.stdout == b"", (done.stdout, done.stderr)
+    return sorted(out.iterdir())
+
+
+def test_corpus_seals_by_dkimpy(bench):
+    """Two handlers, one after the other."""
+    import dkim
+
+    results = {}
+    for path in seal(bench, "arc2", seal(bench, "arc1", bench.messages)):
+        cv, sets, why = dkim.arc_verify(path.read_bytes(), dnsfunc=bench.dns)
+        results[path] = (cv, len(sets), why)
+    check(results, lambda said: said[:2] == (b"pass", 2))
+
+
+def test_corpus_seals_by_mail_dkim(bench):
+    files = seal(bench, "arc2", seal(bench, "arc1", bench.messages))
+    done = run("perl", PERL, "arc-verify", bench.table, *files)
+    lines = done.stdout.decode().splitlines()
+    assert len(lines) == len(files), done.stderr
+    check(dict(line.split(": ", 1) for line in lines), lambda said: said.startswith("pass"))
+
+
+def test_corpus_seals_by_ours(bench):
+    files = seal(bench, "arc2", seal(bench, "arc1", bench.messages))
+    check(bench.verdicts("arc", files), lambda said: said.startswith("pass\n"))
+    cut = bench.folder / "arc-cut"
+    cut.mkdir()
+    for path in files[:20]:
+        (cut / path.name).write_bytes(path.read_bytes() + b"more\r\n")
+    check(bench.verdicts("arc", sorted(cut.iterdir())), lambda said: said.startswith("fail\n"))
+
+
+def test_corpus_mail_dkim_seals_by_ours(bench):
+    out = bench.folder / "arc-perl"
+    out.mkdir()
+    results = bench.folder / "with-results"
+    results.mkdir()
+    for path in bench.messages:
+        (results / path.name).write_bytes(b"Authentication-Results: mx.example.net; arc=none; spf=pass "
+                                          b"smtp.mfrom=a@example.org\r\n" + path.read_bytes())
+    done = run("perl", PERL, "arc-seal", DOMAIN, "rsa", bench.keys["rsa"], bench.table, out, *sorted(results.iterdir()))
+    assert done.returncode == 0, done.stderr
+    check(bench.verdicts("arc", sorted(out.iterdir())), lambda said: said.startswith("pass\n"))
