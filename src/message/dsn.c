@@ -57,11 +57,11 @@ static void put_typed_address(struct buf *buf, struct view address, bool is_utf8
         if (n == 0) {
             buf_put_byte(buf, '?');
             n = 1;
-        } else if (cp <= ' ' || cp == 127) {
+        } else if (cp < ' ' || cp == 127) {
             buf_put_byte(buf, '?');
         } else if (cp >= 0x80 && !is_utf8) {
             buf_printf(buf, "\\x{%X}", (unsigned)cp);
-        } else if (is_international && !is_utf8 && (cp == '\\' || cp == '+' || cp == '=')) {
+        } else if (is_international && !is_utf8 && (cp == ' ' || cp == '\\' || cp == '+' || cp == '=')) {
             buf_printf(buf, "\\x{%X}", (unsigned)cp);
         } else {
             buf_put(buf, view_sub(address, 0, n));

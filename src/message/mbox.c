@@ -487,50 +487,58 @@ struct mbox_reader *mbox_reader_new(struct arena *arena, enum mbox_dialect diale
 }
 
 /* Room for the octets that are wanted, twice, so that each octet is moved a bounded number of times. */
-static void grow_window(struct mbox_reader *r) {
+static bool grow_window(struct mbox_reader *r) {
     size_t cap = r->cap;
     while (cap < 2 * r->wanted)
         cap *= 2;
     if (cap == r->cap)
-        return;
+        return true;
     uint8_t *grown = arena_alloc(r->arena, cap);
     if (grown == NULL) {
         /* A Content-Length that leads further is believed or not without looking. */
         r->look_max = r->cap / 2;
-        return;
+        return false;
     }
-    memcpy(grown, r->window + r->from, r->to - r->from);
+    if (r->to > r->from)
+        memcpy(grown, r->window + r->from, r->to - r->from);
     r->to -= r->from;
     r->from = 0;
     r->window = grown;
     r->cap = cap;
+    return true;
 }
 
-static enum err process_window(struct mbox_reader *r, bool is_end) {
-    size_t used = 0;
-    struct view v = view_of(r->window + r->from, r->to - r->from);
-    enum err err = process(r, v, is_end, &used);
-    r->from += used;
-    r->wanted = r->wanted > used ? r->wanted - used : 0;
-    if (r->from == r->to)
-        r->from = r->to = 0;
-    return err;
+/*
+ * Uses what can be used of the window, or of v when nothing is held back. What a decision wants must have room before more
+ * comes or the file ends, so that it is the same however the file is cut; without room the decision is made at once.
+ */
+static enum err use(struct mbox_reader *r, struct view *v, bool is_end) {
+    size_t used;
+    do {
+        bool is_direct = r->from == r->to;
+        struct view held = view_of(r->window + r->from, r->to - r->from);
+        TRY(process(r, is_direct ? *v : held, is_end, &used));
+        if (is_direct)
+            *v = view_skip(*v, used);
+        else
+            r->from += used;
+        r->wanted = r->wanted > used ? r->wanted - used : 0;
+        if (r->from == r->to)
+            r->from = r->to = 0;
+        if (is_direct ? v->n == 0 : r->from == r->to)
+            break;
+    } while (!is_end && !grow_window(r));
+    return ERR_OK;
 }
 
 static enum err feed(struct mbox_reader *r, struct view octets) {
     while (octets.n > 0) {
-        size_t used = 0;
         if (r->from == r->to) {
             /* Nothing is held back: no copy. */
-            TRY(process(r, octets, false, &used));
-            octets = view_skip(octets, used);
+            TRY(use(r, &octets, false));
             if (octets.n == 0)
                 break;
-            r->from = r->to = 0;
-            r->wanted = r->wanted > used ? r->wanted - used : 0;
         }
-        if (2 * r->wanted > r->cap)
-            grow_window(r);
         if (r->to == r->cap || r->cap - r->from < r->wanted) {
             memmove(r->window, r->window + r->from, r->to - r->from);
             r->to -= r->from;
@@ -540,7 +548,7 @@ static enum err feed(struct mbox_reader *r, struct view octets) {
         memcpy(r->window + r->to, octets.p, n);
         r->to += n;
         octets = view_skip(octets, n);
-        TRY(process_window(r, false));
+        TRY(use(r, &octets, false));
     }
     return ERR_OK;
 }
@@ -553,7 +561,7 @@ enum err mbox_reader_feed(struct mbox_reader *r, struct view octets) {
 
 enum err mbox_reader_end(struct mbox_reader *r) {
     if (r->err == ERR_OK)
-        r->err = process_window(r, true);
+        r->err = use(r, &(struct view){NULL, 0}, true);
     if (r->err == ERR_OK && r->in_quotes)
         r->err = end_quotes(r);
     if (r->err == ERR_OK)

@@ -44,7 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     mbox_put_from(&written, &writer, VIEW("s@x"), 0);
     at = data;
     for (struct view rest = file; rest.n > 0;) {
-        size_t n = MIN(mixed(&at, rest.n), rest.n);
+        size_t n = mixed(&at, rest.n);
+        n = MIN(n, rest.n);
         mbox_put_octets(&written, &writer, view_sub(rest, 0, n));
         rest = view_skip(rest, n);
     }
