@@ -17,6 +17,7 @@
 
 struct options {
     uint64_t large, small, rounds, ms;
+    struct view what, reader;
 };
 
 /* Messages one after the other. */
@@ -255,12 +256,18 @@ static void measure(const struct load *load, size_t reader, struct reader_state 
     buf_fini(&out);
 }
 
+static bool is_wanted(struct view wanted, const char *name) {
+    return wanted.p == NULL || view_eq(wanted, view_cstr(name));
+}
+
 int main(int argc, char **argv) {
     struct options o = {.large = 64, .small = 5120, .rounds = 5, .ms = 500};
     const struct bench_option options[] = {
         {"--large", BENCH_NUMBER, &o.large, 900, "megabytes of the large message"},
         {"--small", BENCH_NUMBER, &o.small, 1000000, "octets of a small message"},
         {"--rounds", BENCH_NUMBER, &o.rounds, 1000, "how often each is measured, in turns"},
+        {"--what", BENCH_TEXT, &o.what, 0, "only these messages"},
+        {"--reader", BENCH_TEXT, &o.reader, 0, "only this reader"},
         {"--ms", BENCH_NUMBER, &o.ms, 60000, "how long each is measured"},
     };
     bench_options(argc, argv, options, ARRAY_LEN(options));
@@ -288,8 +295,9 @@ int main(int argc, char **argv) {
     buf_init(&state.out, OUT_MAX);
     for (uint64_t round = 0; round < o.rounds; round++)
         for (size_t i = 0; i < ARRAY_LEN(loads); i++)
-            for (size_t reader = 0; reader < ARRAY_LEN(readers); reader++)
-                measure(&loads[i], reader, &state, o.ms);
+            for (size_t k = 0; k < ARRAY_LEN(readers); k++)
+                if (is_wanted(o.what, loads[i].what) && is_wanted(o.reader, readers[k].name))
+                    measure(&loads[i], k, &state, o.ms);
     buf_fini(&state.out);
     arena_free(state.arena);
     arena_free(state.scratch);
