@@ -24,6 +24,14 @@ static bool is_space(uint8_t c) {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+/* Octets that are nothing but text wherever they are; most are. */
+static bool is_ordinary(uint8_t c) {
+    static const bool others[256] = {
+        [' '] = true,  ['\t'] = true, ['\r'] = true, ['\n'] = true, ['"'] = true, ['('] = true, ['['] = true,
+        ['\\'] = true, ['<'] = true,  ['>'] = true,  ['@'] = true,  [','] = true, [';'] = true, [':'] = true};
+    return !others[c];
+}
+
 static void add(struct list_builder *b, struct address address) {
     if (b->count == b->cap) {
         size_t cap = b->cap == 0 ? 4 : MIN(b->cap * 2, ADDRESSES_MAX);
@@ -107,6 +115,12 @@ static size_t skip_element(struct scan *s, size_t at, size_t end) {
     return next > at ? next : at + 1;
 }
 
+static size_t skip_ordinary(const struct scan *s, size_t at, size_t end) {
+    while (at < end && is_ordinary(s->in.p[at]))
+        at++;
+    return at;
+}
+
 /*
  * The text of in[from, to) without quoting, comments and folds. with_spaces: white space between words becomes one space
  * (a phrase), else it is dropped (a local part, a domain).
@@ -163,7 +177,7 @@ static struct view read_words(struct scan *s, size_t from, size_t to, bool with_
 /* The text of the last comment in in[from, to), or p == NULL: "joe@example.org (Joe)" names Joe. */
 static struct view read_comment(struct scan *s, size_t from, size_t to) {
     struct view found = VIEW_NONE;
-    for (size_t i = from; i < to;) {
+    for (size_t i = skip_ordinary(s, from, to); i < to; i = skip_ordinary(s, i, to)) {
         size_t next = skip_element(s, i, to);
         if (s->in.p[i] == '(' && next > i + 1) {
             struct view text = view_trim(view_sub(s->in, i + 1, next - i - 2));
@@ -215,6 +229,15 @@ static struct shape find_shape(struct scan *s, size_t start) {
     bool has_host = false, gap = false;
     while (i < s->in.n) {
         uint8_t c = s->in.p[i];
+        if (is_ordinary(c)) {
+            if (gap && !is_joint(last, c))
+                word = i;
+            gap = false;
+            i = skip_ordinary(s, i + 1, s->in.n);
+            last = s->in.p[i - 1];
+            e.has_text = true;
+            continue;
+        }
         size_t next = skip_element(s, i, s->in.n);
         bool in_angle = e.open != NONE && e.close == NONE;
         if ((c == '(' && next > i + 1) || is_space(c)) {
@@ -271,7 +294,8 @@ static struct shape find_shape(struct scan *s, size_t start) {
 /* The last octet `byte` outside of quotes and comments in in[from, to), or the first one; NONE. */
 static size_t find_octet(struct scan *s, size_t from, size_t to, uint8_t byte, bool is_last) {
     size_t found = NONE;
-    for (size_t i = from; i < to && (is_last || found == NONE);) {
+    /* What is looked for is not ordinary. */
+    for (size_t i = skip_ordinary(s, from, to); i < to && (is_last || found == NONE); i = skip_ordinary(s, i, to)) {
         size_t next = skip_element(s, i, to);
         if (s->in.p[i] == byte)
             found = i;

@@ -17,24 +17,23 @@ static bool is_blank(uint8_t c) {
 
 /* The line at `at`: returns the offset after its end, sets *text to its octets without the line end. */
 static size_t line_at(const struct header_iter *it, size_t at, struct view *text) {
-    struct view rest = view_skip(it->in, at);
-    ssize_t end = view_find_byte(rest, it->eol);
-    if (end < 0) {
-        *text = rest;
-        return it->in.n;
-    }
-    size_t n = (size_t)end;
-    if (it->eol == '\n' && n > 0 && rest.p[n - 1] == '\r')
+    const uint8_t *line = it->in.p + at;
+    size_t left = it->in.n - at;
+    const uint8_t *end = memchr(line, it->eol, left);
+    size_t n = end == NULL ? left : (size_t)(end - line);
+    size_t next = at + n + (end != NULL);
+    if (end != NULL && it->eol == '\n' && n > 0 && line[n - 1] == '\r')
         n--;
-    *text = view_sub(rest, 0, n);
-    return at + (size_t)end + 1;
+    *text = (struct view){line, n};
+    return next;
 }
 
-/* RFC5322-3.6.8: ftext is any printable octet but ":"; 8-bit octets are taken too. Obsolete syntax has white space before
- * the colon. Returns the name's octets, 0 when the line is no field. */
+/* RFC5322-3.6.8: ftext is any printable octet but ":"; 8-bit octets are taken too. Obsolete syntax (RFC5322-4.5) has white
+ * space before the colon. Returns the name's octets, 0 when the line is no field. */
 static size_t name_length(struct view line, size_t *colon) {
+    static const bool ends_name[256] = {[0 ... ' '] = true, [':'] = true, [127] = true};
     size_t n = 0;
-    while (n < line.n && line.p[n] > ' ' && line.p[n] != ':' && line.p[n] != 127)
+    while (n < line.n && !ends_name[line.p[n]])
         n++;
     size_t at = n;
     while (at < line.n && is_blank(line.p[at]))
@@ -70,9 +69,9 @@ bool header_next(struct header_iter *it, struct header_field *field) {
         size_t n = name_length(line, &colon);
         if (n == 0)
             continue;
-        field->name = view_sub(line, 0, n);
-        field->value = view_sub(it->in, start + colon + 1, line_end - start - colon - 1);
-        field->raw = view_sub(it->in, start, end - start);
+        field->name = (struct view){line.p, n};
+        field->value = (struct view){line.p + colon + 1, line_end - start - colon - 1};
+        field->raw = (struct view){line.p, end - start};
         field->offset = start;
         return true;
     }

@@ -385,6 +385,13 @@ void parser_note_nul(struct parser *p, struct view octets) {
         p->message->has_nul = true;
 }
 
+/* A line in a header that parser_line() would only count. */
+static bool is_dull(const struct parser *p, size_t offset, const uint8_t *line, size_t n) {
+    const struct frame *f = &p->frames[p->depth - 1];
+    return n > 0 && *line != '-' && f->state == FRAME_HEADER && !f->is_suspect && !p->is_stream &&
+           offset != f->part->header_offset;
+}
+
 size_t parser_take_lines(struct parser *p, size_t offset, struct view octets, bool is_last) {
     size_t at = 0, nul_from = 0; /* octets before nul_from were looked at for NUL */
     while (at < octets.n) {
@@ -408,8 +415,13 @@ size_t parser_take_lines(struct parser *p, size_t offset, struct view octets, bo
             n--;
             eol = 2;
         }
-        parser_collect(p, view_of(line, n + eol));
-        parser_line(p, offset + at, line, n, eol);
+        if (is_dull(p, offset + at, line, n)) {
+            p->lines_seen += eol > 0;
+            p->body_eol = 0;
+        } else {
+            parser_collect(p, view_of(line, n + eol));
+            parser_line(p, offset + at, line, n, eol);
+        }
         at += n + eol;
     }
     parser_note_nul(p, view_sub(octets, nul_from, at - nul_from));

@@ -122,13 +122,28 @@ static void read_field(struct parser *p, struct mime_part *part, const struct he
     }
 }
 
+/* From a line's start to the next that begins with "c"; the other fields are nothing to us. */
+static size_t skip_fields(const struct header_iter *it, size_t at) {
+    while (at < it->in.n && (it->in.p[at] | 0x20) != 'c') {
+        const uint8_t *end = memchr(it->in.p + at, it->eol, it->in.n - at);
+        at = end == NULL ? it->in.n : (size_t)(end - it->in.p) + 1;
+    }
+    return at;
+}
+
 void parser_read_fields(struct parser *p, struct mime_part *part, bool in_digest) {
     struct header_iter it;
     struct header_field f;
     bool saw_type = false;
     size_t count = 0, used = arena_used(p->arena);
+    /* Fields are counted only where there are lines enough for too many. */
+    bool is_short = part->header_lines < MESSAGE_HEADER_FIELDS_MAX;
     header_iter_init(&it, part->header);
-    while (header_next(&it, &f)) {
+    for (;;) {
+        if (is_short)
+            it.at = skip_fields(&it, it.at);
+        if (!header_next(&it, &f))
+            break;
         if (++count > MESSAGE_HEADER_FIELDS_MAX) {
             p->message->degraded = true;
             break;

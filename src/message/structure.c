@@ -11,17 +11,61 @@
 
 /* -- Strings ---------------------------------------------------------------------------------------- */
 
-void imap_put_string(struct buf *buf, struct view text) {
-    size_t escapes = 0;
-    bool is_quotable = true, has_nul = false;
+enum octet_class {
+    OCTET_ESCAPED = 1, /* in a quoted string */
+    OCTET_LITERAL =
+        2, /* RFC3501-9: QUOTED-CHAR is a CHAR (7 bits) but CR and LF; other controls too make clients choke */
+    OCTET_NUL = 4,
+};
+
+/* All classes that occur. */
+static unsigned classes_of(struct view text) {
+    unsigned classes = 0;
     for (size_t i = 0; i < text.n; i++) {
         uint8_t c = text.p[i];
-        escapes += c == '"' || c == '\\';
-        has_nul |= c == 0;
-        /* RFC3501-9: QUOTED-CHAR is a CHAR (7 bits) but CR and LF; other controls are sent as literals, clients choke. */
-        if (c != 0 && (c < ' ' || c >= 127))
-            is_quotable = false;
+        /* Without branches: nearly all strings have none of these. */
+        classes |= (unsigned)((c == '"') | (c == '\\')) | (unsigned)((c - 1u < ' ' - 1u) | (c >= 127)) << 1 |
+                   (unsigned)(c == 0) << 2;
     }
+    return classes;
+}
+
+/* A high bit where one of eight octets is no plain character of a quoted string: an octet that is zero, under " " or 8-bit
+ * has it (a borrow may set others after it). */
+static uint64_t specials_of(const uint8_t *p) {
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t w;
+    memcpy(&w, p, sizeof(w));
+    uint64_t quote = w ^ (ones * '"'), slash = w ^ (ones * '\\'), delete = w ^ (ones * 127);
+    return (w | (quote - ones) | (slash - ones) | (delete - ones) | (w - ones * ' ')) & (ones << 7);
+}
+
+/* Does a quoted string hold every octet as it is? */
+static bool is_simple(struct view text) {
+    const size_t word = sizeof(uint64_t);
+    if (text.n < word)
+        return classes_of(text) == 0;
+    /* The last word overlaps the one before it. */
+    uint64_t found = specials_of(text.p + text.n - word);
+    for (size_t i = 0; i + word <= text.n; i += word)
+        found |= specials_of(text.p + i);
+    return found == 0;
+}
+
+void imap_put_string(struct buf *buf, struct view text) {
+    if (is_simple(text)) {
+        uint8_t *to = buf_room(buf, text.n + 2);
+        if (to == NULL)
+            return;
+        to[0] = '"';
+        if (text.n > 0)
+            memcpy(to + 1, text.p, text.n);
+        to[text.n + 1] = '"';
+        buf_added(buf, text.n + 2);
+        return;
+    }
+    unsigned classes = classes_of(text);
+    bool is_quotable = (classes & OCTET_LITERAL) == 0;
     if (!is_quotable) {
         buf_put_byte(buf, '{');
         buf_put_u64(buf, text.n);
@@ -29,7 +73,7 @@ void imap_put_string(struct buf *buf, struct view text) {
     } else {
         buf_put_byte(buf, '"');
     }
-    if (!has_nul && (!is_quotable || escapes == 0)) {
+    if ((classes & OCTET_NUL) == 0 && (!is_quotable || (classes & OCTET_ESCAPED) == 0)) {
         buf_put(buf, text);
     } else {
         for (size_t i = 0; i < text.n; i++) {
@@ -92,7 +136,7 @@ static void envelope_collect(struct envelope *env, struct view header) {
     header_iter_init(&it, view_sub(header, 0, MESSAGE_HEADER_MAX));
     while (header_next(&it, &f) && fields++ < MESSAGE_HEADER_FIELDS_MAX) {
         for (size_t i = 0; i < ENV_COUNT; i++) {
-            if (!view_eq_nocase(f.name, envelope_names[i]))
+            if (f.name.n != envelope_names[i].n || !view_eq_nocase(f.name, envelope_names[i]))
                 continue;
             if (env->counts[i] < ENVELOPE_REPEATS_MAX)
                 env->values[i][env->counts[i]++] = f.value;
@@ -121,9 +165,13 @@ static void put_address(struct buf *buf, const struct address *a) {
         break;
     case ADDRESS_MAILBOX:
         imap_put_nstring(buf, a->name);
-        buf_put_byte(buf, ' ');
-        imap_put_nstring(buf, a->adl);
-        buf_put_byte(buf, ' ');
+        if (a->adl.p == NULL) {
+            buf_put(buf, VIEW(" NIL "));
+        } else {
+            buf_put_byte(buf, ' ');
+            imap_put_string(buf, a->adl);
+            buf_put_byte(buf, ' ');
+        }
         /* NIL here would say "group", so what is missing is an empty string. */
         imap_put_string(buf, a->mailbox);
         buf_put_byte(buf, ' ');
@@ -153,6 +201,16 @@ static bool put_addresses(struct buf *buf, struct arena *scratch, const struct e
     return any;
 }
 
+/* Octets that the buf holds already. */
+static void put_again(struct buf *buf, size_t from, size_t n) {
+    uint8_t *to = buf_room(buf, n);
+    if (to == NULL)
+        return;
+    if (n > 0)
+        memcpy(to, buf->p + from, n);
+    buf_added(buf, n);
+}
+
 void structure_put_envelope(struct buf *buf, struct arena *scratch, struct view header) {
     struct envelope env;
     memset(env.counts, 0, sizeof(env.counts));
@@ -161,14 +219,20 @@ void structure_put_envelope(struct buf *buf, struct arena *scratch, struct view 
     put_text_field(buf, scratch, &env, ENV_DATE);
     buf_put_byte(buf, ' ');
     put_text_field(buf, scratch, &env, ENV_SUBJECT);
+    size_t from = 0, from_n = 0; /* where the addresses of From are in the buf */
     for (enum envelope_field i = ENV_FROM; i <= ENV_BCC; i++) {
         buf_put_byte(buf, ' ');
-        if (put_addresses(buf, scratch, &env, i))
-            continue;
+        size_t start = buf->n;
+        bool any = put_addresses(buf, scratch, &env, i);
         /* RFC3501-7.4.2: an absent or empty Sender or Reply-To is the same as From. */
-        bool is_defaulted = i == ENV_SENDER || i == ENV_REPLY_TO;
-        if (!is_defaulted || !put_addresses(buf, scratch, &env, ENV_FROM))
+        if (!any && (i == ENV_SENDER || i == ENV_REPLY_TO))
+            put_again(buf, from, from_n);
+        else if (!any)
             buf_put(buf, VIEW("NIL"));
+        if (i == ENV_FROM) {
+            from = start;
+            from_n = buf->n - start;
+        }
     }
     buf_put_byte(buf, ' ');
     put_text_field(buf, scratch, &env, ENV_IN_REPLY_TO);
