@@ -4,6 +4,7 @@
  * read. And a client that reads slowly holds up nobody but itself.
  */
 #include "message/corpus_testing.h"
+#include "message/structure.h"
 #include "session/imap_world.h"
 
 #include <setjmp.h>
@@ -200,16 +201,51 @@ static void never_reads(void *arg) {
     (void)imap_world_close(&r->world, r->peer);
 }
 
-static void run_large(void (*body)(void *arg)) {
+#define PARTS 900
+
+/* Structures that are too long to be kept are made again from the message as it comes from the store: the same octets. */
+static void many_parts(void *arg) {
+    struct run *r = arg;
+    struct buf structure;
+    struct message message;
+    struct arena *arena = arena_new("test", 4 * MESSAGE_ARENA_BUDGET);
+    buf_init(&structure, 10000000);
+    if (arena == NULL || message_parse(arena, r->file, &message) != ERR_OK) {
+        complain(r, "no memory", VIEW_NONE);
+        return;
+    }
+    r->peer = imap_world_open(&r->world, 0);
+    (void)imap_world_line(&r->world, r->peer);
+    append(r);
+    say(r, "=t= EXAMINE INBOX\r\n");
+    finish(r);
+    for (int extensible = 0; extensible < 2; extensible++) {
+        buf_clear(&structure);
+        buf_put_str(&structure, extensible ? "* 1 FETCH (BODYSTRUCTURE " : "* 1 FETCH (BODY ");
+        structure_put_body(&structure, arena, &message, extensible != 0);
+        buf_put_str(&structure, ")\r\n");
+        if (structure.n <= ACCOUNT_DERIVED_MAX)
+            complain(r, "the structure is kept", VIEW_NONE);
+        say(r, extensible ? "=t= FETCH 1 BODYSTRUCTURE\r\n" : "=t= FETCH 1 BODY\r\n");
+        if (!view_eq(imap_world_octets(&r->world, r->peer, structure.n), buf_view(&structure)))
+            complain(r, "another structure", VIEW_NONE);
+        finish(r);
+    }
+    say(r, "=t= FETCH 1 (BODYSTRUCTURE BODY.PEEK[899])\r\n");
+    if (!view_eq(literal(r), VIEW("This is part 899.")))
+        complain(r, "another part", VIEW_NONE);
+    finish(r);
+    (void)imap_world_close(&r->world, r->peer);
+    buf_fini(&structure);
+    arena_free(arena);
+}
+
+static void run_with(void (*body)(void *arg), struct view octets) {
     struct run *r = calloc(1, sizeof(*r));
-    uint8_t *octets = malloc(LARGE);
     struct buf problems;
     assert_non_null(r);
-    assert_non_null(octets);
-    for (size_t i = 0; i < LARGE; i++)
-        octets[i] = (uint8_t)('a' + i % 23);
     r->name = "large";
-    r->file = view_of(octets, LARGE);
+    r->file = octets;
     buf_init(&problems, 100000);
     imap_world_init(&r->world, false, false);
     imap_world_run(&r->world, body, r);
@@ -218,8 +254,28 @@ static void run_large(void (*body)(void *arg)) {
         fail_msg("%s", r->complaint);
     assert_int_equal(problems.n, 0);
     buf_fini(&problems);
-    free(octets);
     free(r);
+}
+
+static void run_large(void (*body)(void *arg)) {
+    uint8_t *octets = malloc(LARGE);
+    assert_non_null(octets);
+    for (size_t i = 0; i < LARGE; i++)
+        octets[i] = (uint8_t)('a' + i % 23);
+    run_with(body, view_of(octets, LARGE));
+    free(octets);
+}
+
+static void test_many_parts(void **state) {
+    (void)state;
+    struct buf text;
+    buf_init(&text, 1000000);
+    buf_put_str(&text, "Subject: parts\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n");
+    for (int i = 1; i <= PARTS; i++)
+        buf_printf(&text, "--b\r\nContent-Type: application/x; name=\"%0100d\"\r\n\r\nThis is part %d.\r\n", i, i);
+    buf_put_str(&text, "--b--\r\n");
+    run_with(many_parts, buf_view(&text));
+    buf_fini(&text);
 }
 
 static void test_slow_client(void **state) {
@@ -234,6 +290,7 @@ static void test_never_reads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_many_parts),
         cmocka_unit_test(test_slow_client),
         cmocka_unit_test(test_never_reads),
         cmocka_unit_test(test_corpus),
