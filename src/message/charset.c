@@ -454,8 +454,8 @@ static bool take_mark(struct charset_stream *s, struct view text, bool is_end, s
         if (text.n < marks[i].mark.n && !is_end && view_starts(marks[i].mark, text))
             return false;
         if (view_starts(text, marks[i].mark) && is_open(s->table, marks[i].id)) {
-            /* Under its own label it is a character: what a header says in UTF-8 stays as it was. */
-            *n = marks[i].id == CS_UTF8 && s->hint == HINT_UTF8 ? 0 : marks[i].mark.n;
+            /* In UTF-8 it is a character, too: what a header says stays as it was. */
+            *n = marks[i].id == CS_UTF8 ? 0 : marks[i].mark.n;
             s->id = (uint8_t)marks[i].id;
             s->hint = HINT_SURE;
             return true;

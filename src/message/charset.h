@@ -11,7 +11,7 @@
  *
  * Labels lie. What is believed instead, decided at the first octet that is not
  * plain ASCII, from CHARSET_GUESS_MAX octets:
- *  - a byte order mark wins over every label (and is no text, but under the label utf-8).
+ *  - a byte order mark wins over every label; that of UTF-8 stays, as U+FEFF, that of UTF-16 is no text.
  *  - without a label, with an unknown one, with us-ascii, iso-8859-1 or windows-1252:
  *    UTF-8 when it is valid UTF-8; without a (known) label also when nearly all is.
  *    Else windows-1252, which contains the others (octets that it lacks are U+FFFD).

@@ -65,7 +65,7 @@ def main():
     print('#ifndef MESSAGE_CHARSET_TEST_DATA_H\n#define MESSAGE_CHARSET_TEST_DATA_H\n\n#include "base/view.h"\n')
     print('// clang-format off\nstatic const struct {\n    const char *label;\n    struct view octets;\n    const char *text; /* UTF-8 */\n} sentences[] = {')
     for label, codec, text in SENTENCES:
-        print('    {"%s", VIEW_INIT(%s),\n     %s},' % (label, literal(text.encode(codec)), literal(text.encode())))
+        print('    {"%s", VIEW_INIT(%s),\n     %s},' % (label, literal(text.encode(codec)), literal(text.encode('utf-8-sig' if codec == 'utf-8-sig' else 'utf-8'))))
     print('};\n// clang-format on\n\n#endif')
 
 
