@@ -293,15 +293,22 @@ def latin_1_is_windows_1252(d):
 
 
 @rule("email", "text")
-def beyond_big5(d):
-    """Big5 has no single table: characters of its extensions differ between C libraries and Python."""
-    return re.search(rb"(?i)charset\s*=\s*\"?big5", d.header(d.ours))
+def utf_8_under_another_label(d):
+    """Text that is valid UTF-8 with letters beyond ASCII is UTF-8, though it says ISO-8859-1 or windows-1252. Python believes the
+    label."""
+    return utf8(d.ours["body"]) and d.ours["body"].decode("utf-8") == d.ours["text"]
 
 
 @rule("email", "text")
-def controls_in_utf_7(d):
-    """RFC2152: UTF-7 has no controls but tab and line ends. Python passes them on."""
-    return re.search(rb"(?i)charset\s*=\s*\"?utf-7", d.header(d.ours)) and re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\\~]", d.ours["body"])
+def escapes_without_label(d):
+    """The escapes of ISO-2022 say what they are, whatever the label. Python leaves them in the text."""
+    return re.search(rb"\x1b[$(]", d.ours["body"])
+
+
+@rule("email", "text")
+def beyond_big5(d):
+    """Big5 has no single table: characters of its extensions differ between C libraries and Python."""
+    return re.search(rb"(?i)charset\s*=\s*\"?big5", d.header(d.ours))
 
 
 @rule("email", "name")
@@ -346,9 +353,10 @@ def no_word(d):
     return any(b"=?" in value for value in plain)
 
 
-@rule("gmime", "name subject " + LISTS)
+@rule("gmime email", "name subject " + LISTS)
 def octets_guessed(d):
-    """Octets in no charset are guessed to be UTF-8, else windows-1252. GMime takes ISO-8859-1, and drops an address."""
+    """Octets in no charset are guessed: UTF-8, also with an octet that is broken, else windows-1252. GMime takes ISO-8859-1, and
+    drops an address; Python does not guess."""
     return not utf8(d.header(d.ours) if d.field == "name" else b"".join(field(d)))
 
 
