@@ -49,7 +49,8 @@ struct dsn {
     bool is_utf8;       /* the receiver takes SMTPUTF8: message/global forms of RFC6533 */
 };
 
-/* The whole message. When the attached original holds 8-bit octets the parts say so (8bit). Errors are buf's. */
+/* The whole message. It is 7bit, but for raw UTF-8 with SMTPUTF8, and for an original returned whole that is 8bit itself.
+ * ERR_LIMIT: buf's. */
 enum err dsn_put(struct buf *buf, const struct dsn *dsn) MUST_CHECK;
 
 #endif

@@ -8,6 +8,8 @@
 #include "message/trace.h"
 #include "message/words.h"
 
+#include "base/utf8.h"
+
 #define WHEN_US (INT64_C(1795556963) * 1000000) /* Tue, 24 Nov 2026 21:49:23 +0000 */
 
 /* Every line is ended by CRLF, has no other CR or LF or NUL, and at most `max` octets. */
@@ -251,6 +253,8 @@ static void test_dsn(void **state) {
         buf_init(&shape, 4096);
         assert_int_equal(dsn_put(&buf, &dsn), ERR_OK);
         assert_lines(buf_view(&buf), 998);
+        /* RFC6533-5: a report on a message whose headers come back only is 7bit, unless SMTPUTF8 was there. */
+        assert_int_equal(utf8_is_ascii(buf_view(&buf)), kind == 0);
         const char *error = check_message(buf_view(&buf));
         if (error != NULL)
             fail_msg("%s", error);

@@ -1,11 +1,17 @@
-/* Delivery status notifications: RFC 3464 in a multipart/report (RFC 6522). */
+/* Delivery status notifications: RFC 3464 in a multipart/report (RFC 6522), written by the builder. */
 #include "message/compose.h"
+
+#include "message/builder_tree.h"
 
 #include "base/clock.h"
 #include "base/utf8.h"
 
+#include <string.h>
+
 /* What is kept of a diagnostic text: RFC5321-4.5.3.1.5 has replies of 512 octets a line, a few lines are enough. */
 #define DIAGNOSTIC_MAX 2000
+/* Fields and parts of the builder; the texts are in bufs of their own. */
+#define ARENA_BUDGET (256 * 1024)
 /* What is returned of the original's header: enough to recognise it. */
 #define RETURNED_HEADER_MAX (64 * 1024)
 
@@ -97,20 +103,9 @@ static enum dsn_action worst_action(const struct dsn *dsn) {
     return worst;
 }
 
-static void put_boundary(struct buf *buf, const struct dsn *dsn, bool is_close) {
-    buf_put(buf, VIEW("--=_"));
-    buf_put_hex(buf, view_of(dsn->random, sizeof(dsn->random)));
-    buf_put(buf, is_close ? VIEW("--\r\n") : VIEW("\r\n"));
-}
-
-static void put_text_part(struct buf *buf, const struct dsn *dsn) {
-    bool is_8bit = false;
-    for (size_t i = 0; i < dsn->recipient_count; i++)
-        is_8bit |= has_8bit(dsn->recipients[i].final);
-    buf_put(buf, VIEW("Content-Type: text/plain; charset=utf-8\r\n"));
-    if (is_8bit)
-        buf_put(buf, VIEW("Content-Transfer-Encoding: 8bit\r\n"));
-    buf_put(buf, VIEW("\r\nThis is the mail system at "));
+/* What people read. */
+static void put_text(struct buf *buf, const struct dsn *dsn) {
+    buf_put(buf, VIEW("This is the mail system at "));
     put_diagnostic(buf, dsn->host);
     buf_put(buf, VIEW(".\r\n\r\n"));
     buf_put(buf, actions[worst_action(dsn)].text);
@@ -179,14 +174,7 @@ static void put_recipient(struct buf *buf, const struct dsn *dsn, const struct d
         put_date_field(buf, VIEW("Will-Retry-Until"), r->retry_until_us);
 }
 
-static void put_status_part(struct buf *buf, const struct dsn *dsn, struct buf *value) {
-    bool is_global = false;
-    for (size_t i = 0; i < dsn->recipient_count; i++)
-        is_global |= has_8bit(dsn->recipients[i].final) || has_8bit(dsn->recipients[i].original);
-    if (is_global && dsn->is_utf8)
-        buf_put(buf, VIEW("Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"));
-    else
-        buf_put(buf, VIEW("Content-Type: message/delivery-status\r\n\r\n"));
+static void put_status(struct buf *buf, const struct dsn *dsn, struct buf *value) {
     buf_put(value, VIEW("dns; "));
     put_diagnostic(value, dsn->host);
     put_status_field(buf, VIEW("Reporting-MTA"), value);
@@ -199,10 +187,10 @@ static void put_status_part(struct buf *buf, const struct dsn *dsn, struct buf *
         put_recipient(buf, dsn, &dsn->recipients[i], value);
 }
 
-static void put_returned_part(struct buf *buf, const struct dsn *dsn) {
-    bool is_full = dsn->body.p != NULL;
+/* The original: its header, and with RET=FULL its body. */
+static void put_returned(struct buf *buf, const struct dsn *dsn) {
     struct view header = dsn->header;
-    if (!is_full && header.n > RETURNED_HEADER_MAX) {
+    if (dsn->body.p == NULL && header.n > RETURNED_HEADER_MAX) {
         header.n = RETURNED_HEADER_MAX;
         ssize_t end = view_rfind_byte(header, '\n');
         if (end >= 0)
@@ -211,47 +199,107 @@ static void put_returned_part(struct buf *buf, const struct dsn *dsn) {
     /* The empty line that ends the header is put below, once. */
     while (header.n > 0 && (header.p[header.n - 1] == '\n' || header.p[header.n - 1] == '\r'))
         header.n--;
-    bool header_8bit = has_8bit(header);
-    if (is_full)
-        buf_put(buf, header_8bit && dsn->is_utf8 ? VIEW("Content-Type: message/global\r\n")
-                                                 : VIEW("Content-Type: message/rfc822\r\n"));
-    else
-        buf_put(buf, header_8bit && dsn->is_utf8 ? VIEW("Content-Type: message/global-headers\r\n")
-                                                 : VIEW("Content-Type: text/rfc822-headers\r\n"));
-    if (header_8bit || (is_full && has_8bit(dsn->body)))
-        buf_put(buf, VIEW("Content-Transfer-Encoding: 8bit\r\n"));
-    buf_put(buf, VIEW("\r\n"));
     put_lines(buf, header);
-    if (is_full) {
+    if (dsn->body.p != NULL) {
         buf_put(buf, VIEW("\r\n"));
         put_lines(buf, dsn->body);
     }
-    buf_put(buf, VIEW("\r\n"));
+}
+
+/* -- The tree ---------------------------------------------------------------------------------------- */
+
+struct texts {
+    struct buf text, status, returned, value;
+};
+
+struct buf_sink {
+    struct builder_sink sink;
+    struct buf *buf;
+};
+
+static enum err write_to_buf(struct builder_sink *sink, struct view octets) {
+    struct buf *buf = ((struct buf_sink *)sink)->buf;
+    buf_put(buf, octets);
+    return buf_err(buf);
+}
+
+/* A mailbox that may be none that builder_addresses() takes: a report goes back to whatever address the mail came from. */
+static enum err add_mailbox(struct builder *b, struct view name, struct view display, struct view address) {
+    struct buf field;
+    buf_init(&field, 16 * 1024);
+    compose_put_mailbox(&field, name, display, address, b->options.is_utf8);
+    enum err err = builder_fields_add(b, &b->fields, &field);
+    buf_fini(&field);
+    return err;
+}
+
+static enum err add_leaf(struct builder_part *report, struct view type, const struct buf *text) {
+    struct builder_part *part = builder_leaf(report->builder, type, buf_view(text));
+    return part == NULL ? ERR_LIMIT : builder_add(report, part);
+}
+
+/* RFC6533-4: the types of internationalized reports, where they are needed and will be understood. */
+static struct view status_type(const struct dsn *dsn) {
+    bool is_global = false;
+    for (size_t i = 0; i < dsn->recipient_count; i++)
+        is_global |= has_8bit(dsn->recipients[i].final) || has_8bit(dsn->recipients[i].original);
+    return is_global && dsn->is_utf8 ? VIEW("message/global-delivery-status") : VIEW("message/delivery-status");
+}
+
+static struct view returned_type(const struct dsn *dsn) {
+    bool is_global = has_8bit(dsn->header) && dsn->is_utf8;
+    if (dsn->body.p != NULL)
+        return is_global ? VIEW("message/global") : VIEW("message/rfc822");
+    return is_global ? VIEW("message/global-headers") : VIEW("text/rfc822-headers");
+}
+
+static enum err write_report(struct builder *b, const struct dsn *dsn, struct texts *texts, struct buf *out) {
+    struct buf_sink sink = {.sink = {write_to_buf}, .buf = out};
+    TRY(add_mailbox(b, VIEW("From"), VIEW("Mail Delivery System"), dsn->from));
+    TRY(add_mailbox(b, VIEW("To"), VIEW_NONE, dsn->to));
+    TRY(builder_text(b, VIEW("Subject"), actions[worst_action(dsn)].subject));
+    /* RFC3834-5: so that no responder answers. */
+    TRY(builder_structured(b, VIEW("Auto-Submitted"), VIEW("auto-replied")));
+    struct builder_part *report = builder_multipart(b, VIEW("report"));
+    if (report == NULL)
+        return ERR_LIMIT;
+    TRY(builder_param(report, VIEW("report-type"), VIEW("delivery-status")));
+    put_text(&texts->text, dsn);
+    put_status(&texts->status, dsn, &texts->value);
+    put_returned(&texts->returned, dsn);
+    TRY(buf_err(&texts->text));
+    TRY(buf_err(&texts->value));
+    TRY(buf_err(&texts->status));
+    TRY(buf_err(&texts->returned));
+    TRY(add_leaf(report, VIEW("text/plain"), &texts->text));
+    TRY(add_leaf(report, status_type(dsn), &texts->status));
+    TRY(add_leaf(report, returned_type(dsn), &texts->returned));
+    return builder_write(b, report, &sink.sink);
 }
 
 enum err dsn_put(struct buf *buf, const struct dsn *dsn) {
-    struct buf value;
-    buf_init(&value, 16 * 1024);
-    compose_put_mailbox(buf, VIEW("From"), VIEW("Mail Delivery System"), dsn->from, dsn->is_utf8);
-    compose_put_mailbox(buf, VIEW("To"), VIEW_NONE, dsn->to, dsn->is_utf8);
-    compose_put_date(buf, dsn->wall_us);
-    compose_put_message_id(buf, dsn->random, dsn->host);
-    compose_put_text(buf, VIEW("Subject"), actions[worst_action(dsn)].subject, false);
-    /* RFC3834-5: so that no responder answers. */
-    buf_put(buf, VIEW("Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
-                      "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"=_"));
-    buf_put_hex(buf, view_of(dsn->random, sizeof(dsn->random)));
-    buf_put(buf, VIEW("\"\r\n\r\n"));
-    put_boundary(buf, dsn, false);
-    put_text_part(buf, dsn);
-    buf_put(buf, VIEW("\r\n"));
-    put_boundary(buf, dsn, false);
-    put_status_part(buf, dsn, &value);
-    buf_put(buf, VIEW("\r\n"));
-    put_boundary(buf, dsn, false);
-    put_returned_part(buf, dsn);
-    put_boundary(buf, dsn, true);
-    enum err err = buf_err(&value);
-    buf_fini(&value);
-    return err != ERR_OK ? err : buf_err(buf);
+    struct builder_options options = {
+        .is_utf8 = dsn->is_utf8,
+        /* RFC6531-3.1: SMTPUTF8 brings 8BITMIME. A message that is returned whole has no other encoding. */
+        .allow_8bit = dsn->is_utf8 || dsn->body.p != NULL,
+        .wall_us = dsn->wall_us,
+        .host = dsn->host,
+    };
+    memcpy(options.seed, dsn->random, sizeof(options.seed));
+    struct arena *arena = arena_new("dsn", ARENA_BUDGET);
+    if (arena == NULL)
+        return ERR_NO_MEMORY;
+    struct texts texts;
+    buf_init(&texts.text, buf->limit);
+    buf_init(&texts.status, buf->limit);
+    buf_init(&texts.returned, buf->limit);
+    buf_init(&texts.value, 16 * 1024);
+    struct builder *b = builder_new(arena, &options);
+    enum err err = b == NULL ? ERR_LIMIT : write_report(b, dsn, &texts, buf);
+    buf_fini(&texts.text);
+    buf_fini(&texts.status);
+    buf_fini(&texts.returned);
+    buf_fini(&texts.value);
+    arena_free(arena);
+    return err;
 }
