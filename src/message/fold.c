@@ -186,9 +186,10 @@ static bool is_atom(struct view word) {
     return word.n > 0;
 }
 
-/* A word that would not read back as it is. */
+/* A word that would not read back as it is. A byte order mark is no text to many readers unless a label says UTF-8. */
 static bool word_needs_encoding(struct view word, bool is_utf8) {
-    return word.n > FOLD_WORD_MAX || view_find(word, VIEW("=?")) >= 0 || (!is_utf8 && !utf8_is_ascii(word));
+    return word.n > FOLD_WORD_MAX || view_find(word, VIEW("=?")) >= 0 || view_find(word, FOLD_BYTE_ORDER_MARK) >= 0 ||
+           (!is_utf8 && !utf8_is_ascii(word));
 }
 
 /* The same of the token at `at`, with the spaces around it: those at the ends of a value are lost unless encoded. */

@@ -24,6 +24,7 @@
 #define FOLD_NAME_MAX 76
 /* The longest word put as it is; longer ones need an encoding or are cut, where that is allowed. */
 #define FOLD_WORD_MAX 900
+#define FOLD_BYTE_ORDER_MARK VIEW("\xef\xbb\xbf")
 /* RFC2231-3: octets of a parameter's name, and of a value: its pieces stay below MIME_PARAMS_MAX. File systems allow 255
  * characters, which are at most 765 octets. */
 #define FOLD_PARAM_NAME_MAX 30

@@ -13,10 +13,10 @@ static bool is_attribute_octet(uint8_t c) {
     return c > ' ' && c < 127 && view_find_byte(VIEW("()<>@,;:\\\"/[]?=*'%"), c) < 0;
 }
 
-/* Needs "name*=utf-8''...": 8-bit text, what readers take for an encoded word, and spaces that they trim. */
+/* Needs "name*=utf-8''...": 8-bit text, what readers take for an encoded word or drop, and spaces that they trim. */
 static bool needs_extended(struct view v, bool is_utf8) {
     return (!is_utf8 && !utf8_is_ascii(v)) || view_find(v, VIEW("=?")) >= 0 ||
-           (v.n > 0 && (v.p[0] == ' ' || v.p[v.n - 1] == ' '));
+           view_find(v, FOLD_BYTE_ORDER_MARK) >= 0 || (v.n > 0 && (v.p[0] == ' ' || v.p[v.n - 1] == ' '));
 }
 
 static size_t octet_cost(uint8_t c, bool is_extended) {
