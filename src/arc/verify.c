@@ -132,7 +132,7 @@ static enum err read_seal(struct chain *c, struct arc_set *set, const char **why
     s->domain_as_written = dkim_tags_value(c->tags, "d", VIEW_NONE);
     s->selector = dkim_tags_value(c->tags, "s", VIEW_NONE);
     enum err err = dns_idna_to_ascii(s->domain_as_written, c->arena, &s->domain);
-    if (err == ERR_SYNTAX || s->selector.n == 0)
+    if (err == ERR_SYNTAX || s->selector.n == 0 || (err == ERR_OK && !dkim_is_domain(s->domain)))
         return ERR_OK;
     TRY(err);
     *why = "t= of an ARC-Seal is not a number";

@@ -59,6 +59,13 @@ enum err dkim_key_parse(struct view text, struct arena *arena, struct dkim_key_r
 
 /* ---- lookup ---- */
 
+bool dkim_is_domain(struct view name) {
+    for (size_t i = 0; i < name.n; i++)
+        if (!ascii_is_alnum(name.p[i]) && name.p[i] != '-' && name.p[i] != '.' && name.p[i] != '_')
+            return false;
+    return name.n > 0;
+}
+
 static enum err key_name(struct view selector, struct view domain, struct arena *arena, struct view *out) {
     struct buf name;
     buf_init(&name, 4 * 255);
@@ -68,6 +75,8 @@ static enum err key_name(struct view selector, struct view domain, struct arena 
     enum err err = buf_err(&name) == ERR_LIMIT ? ERR_SYNTAX : buf_err(&name);
     if (err == ERR_OK)
         err = dns_idna_to_ascii(buf_view(&name), arena, out);
+    if (err == ERR_OK && !dkim_is_domain(*out))
+        err = ERR_SYNTAX;
     buf_fini(&name);
     return err;
 }
@@ -91,11 +100,14 @@ static enum err take_records(const struct dns_answer *answer, struct arena *aren
 enum err dkim_key_lookup(struct dns_client *dns, struct view selector, struct view domain, struct arena *arena,
                          struct dkim_key_answer *out) {
     memset(out, 0, sizeof(*out));
-    enum err err = key_name(selector, domain, arena, &out->name);
+    struct view name;
     struct dns_answer answer;
+    enum err err = key_name(selector, domain, arena, &name);
+    if (err == ERR_OK)
+        out->name = name;
     if (err == ERR_OK)
         err = dns_lookup(dns, out->name, DNS_TXT, arena, &answer);
-    if (err == ERR_SYNTAX || err == ERR_LIMIT) {
+    if (err == ERR_SYNTAX) {
         out->status = DKIM_KEY_BAD_NAME;
         out->why = VIEW("selector and domain make no name");
         return ERR_OK;

@@ -41,6 +41,9 @@ struct dkim_key_answer {
     size_t n;
     struct view why; /* unless DKIM_KEY_OK */
 };
+/* RFC6376-3.5: letters, digits, hyphens and dots (and underscores, which are published) of a name in A-labels: what else DNS could
+ * carry shows people another domain than it is. */
+bool dkim_is_domain(struct view name);
 /* Asks for SELECTOR._domainkey.DOMAIN, either of which may have U-labels. May suspend. Errors: ERR_LIMIT (the arena),
  * ERR_CANCELED, ERR_NO_MEMORY; all the rest is a status. */
 enum err dkim_key_lookup(struct dns_client *dns, struct view selector, struct view domain, struct arena *arena,

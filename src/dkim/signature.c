@@ -2,6 +2,7 @@
 #include "dkim/signature.h"
 
 #include "base/clock.h"
+#include "dkim/key.h"
 #include "dns/idna.h"
 
 #include <string.h>
@@ -128,7 +129,7 @@ static enum err read_length(struct reading *r) {
 static enum err read_domain(struct reading *r) {
     TRY(need(r, "d", "d= is missing", &r->out->domain_as_written));
     enum err err = dns_idna_to_ascii(r->out->domain_as_written, r->arena, &r->out->domain);
-    if (err == ERR_SYNTAX)
+    if (err == ERR_SYNTAX || (err == ERR_OK && !dkim_is_domain(r->out->domain)))
         return refuse(r, "d= is not a domain");
     TRY(err);
     return need(r, "s", "s= is missing", &r->out->selector);
