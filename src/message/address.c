@@ -1,6 +1,8 @@
 /* Address lists: a scanner that finds the shape of an entry first, and then reads its pieces. */
 #include "message/address.h"
 
+#include "message/params.h"
+
 #include <string.h>
 
 struct scan {
@@ -9,6 +11,7 @@ struct scan {
     /* An unclosed quote or comment is an ordinary octet; from the first such one on, none is looked for again, so that
      * the time stays linear. Offsets, NONE while there is none. */
     size_t quotes_broken, comments_broken;
+    size_t plain_until; /* up to here it is known that no "<" comes before the entry's "," or ";" */
 };
 
 #define NONE SIZE_MAX
@@ -26,9 +29,9 @@ static bool is_space(uint8_t c) {
 
 /* Octets that are nothing but text wherever they are; most are. */
 static bool is_ordinary(uint8_t c) {
-    static const bool others[256] = {
-        [' '] = true,  ['\t'] = true, ['\r'] = true, ['\n'] = true, ['"'] = true, ['('] = true, ['['] = true,
-        ['\\'] = true, ['<'] = true,  ['>'] = true,  ['@'] = true,  [','] = true, [';'] = true, [':'] = true};
+    static const bool others[256] = {[' '] = true, ['\t'] = true, ['\r'] = true, ['\n'] = true, ['"'] = true,
+                                     ['('] = true, ['['] = true,  ['\\'] = true, ['<'] = true,  ['>'] = true,
+                                     ['@'] = true, [','] = true,  [';'] = true,  [':'] = true,  ['='] = true};
     return !others[c];
 }
 
@@ -93,7 +96,31 @@ static size_t skip_literal(const struct scan *s, size_t at, size_t end) {
     return at;
 }
 
-/* One lexical element from `at`: a quoted string, comment, literal, or an octet. Returns the offset after it. */
+/* The longest encoded word that is one here; RFC2047-2 allows 75, senders write whole names into one. */
+#define ENCODED_WORD_MAX 1000
+
+/* RFC2047-2: an encoded word is one atom, whatever careless senders leave unencoded in it (a comma above all). Returns
+ * `at` when there is none; another one that begins inside ends the search, so that the time stays linear. */
+static size_t skip_encoded_word(const struct scan *s, size_t at, size_t end) {
+    const uint8_t *p = s->in.p;
+    end = MIN(end, at + ENCODED_WORD_MAX);
+    if (at + 8 > end || p[at + 1] != '?')
+        return at;
+    size_t i = at + 2;
+    while (i < end && p[i] > ' ' && p[i] != '?')
+        i++;
+    if (i + 3 >= end || p[i + 2] != '?' || ((p[i + 1] | 0x20) != 'q' && (p[i + 1] | 0x20) != 'b'))
+        return at;
+    for (i += 3; i + 1 < end && !is_space(p[i]); i++) {
+        if (p[i] == '?' && p[i + 1] == '=')
+            return i + 2;
+        if (p[i] == '=' && p[i + 1] == '?')
+            break;
+    }
+    return at;
+}
+
+/* One lexical element from `at`: a quoted string, comment, literal, encoded word, or an octet. Returns the offset after it. */
 static size_t skip_element(struct scan *s, size_t at, size_t end) {
     size_t next = at;
     switch (s->in.p[at]) {
@@ -105,6 +132,9 @@ static size_t skip_element(struct scan *s, size_t at, size_t end) {
         break;
     case '[':
         next = skip_literal(s, at, end);
+        break;
+    case '=':
+        next = skip_encoded_word(s, at, end);
         break;
     case '\\':
         next = at + 2 <= end ? at + 2 : end;
@@ -121,11 +151,16 @@ static size_t skip_ordinary(const struct scan *s, size_t at, size_t end) {
     return at;
 }
 
-/*
- * The text of in[from, to) without quoting, comments and folds. with_spaces: white space between words becomes one space
- * (a phrase), else it is dropped (a local part, a domain).
- */
-static struct view read_words(struct scan *s, size_t from, size_t to, bool with_spaces) {
+/* What becomes of white space between words: one space (a phrase), nothing (a domain), or nothing beside dots and one
+ * space elsewhere (a local part: RFC5322-4.4 allows white space around dots, and only mistakes have it elsewhere). */
+enum spaces { SPACES_KEPT, SPACES_DROPPED, SPACES_AT_DOTS_DROPPED };
+
+static bool is_joint(uint8_t c) {
+    return c == '.' || c == '@';
+}
+
+/* The text of in[from, to) without quoting, comments and folds. */
+static struct view read_words(struct scan *s, size_t from, size_t to, enum spaces spaces) {
     while (from < to && is_space(s->in.p[from]))
         from++;
     while (to > from && is_space(s->in.p[to - 1]))
@@ -136,7 +171,7 @@ static struct view read_words(struct scan *s, size_t from, size_t to, bool with_
     for (size_t i = from; i < to && plain; i++) {
         uint8_t c = s->in.p[i];
         plain = c != '"' && c != '(' && c != '\\' && c != '\r' && c != '\n' && c != '\t' &&
-                (c != ' ' || (with_spaces && s->in.p[i - 1] != ' '));
+                (c != ' ' || (spaces == SPACES_KEPT && s->in.p[i - 1] != ' '));
     }
     if (plain)
         return view_sub(s->in, from, to - from);
@@ -151,7 +186,8 @@ static struct view read_words(struct scan *s, size_t from, size_t to, bool with_
         if (is_space(c) || (c == '(' && next > i + 1)) {
             gap = n > 0;
         } else {
-            if (gap && with_spaces)
+            if (gap &&
+                (spaces == SPACES_KEPT || (spaces == SPACES_AT_DOTS_DROPPED && !is_joint(c) && !is_joint(text[n - 1]))))
                 text[n++] = ' ';
             gap = false;
             if (c == '"' && next > i + 1) {
@@ -207,85 +243,128 @@ static struct view read_comment(struct scan *s, size_t from, size_t to) {
 
 /* Where things are in one entry; `none` when they are not there. */
 struct shape {
-    size_t start, end;  /* the entry, without its "," or ";" */
-    size_t name_end;    /* the first "<" */
-    size_t open, close; /* "<" and ">" (close is the end of the route-addr when ">" is missing) */
-    size_t colon;       /* a group's ":" before anything else */
-    size_t at_sign;     /* the last "@" outside of "<>" */
-    size_t split;       /* where another address begins although no comma was there */
-    bool has_text;      /* anything but white space and comments */
+    size_t start, end;   /* the entry, without its "," or ";" */
+    size_t name_end;     /* the first "<" */
+    size_t open, close;  /* "<" and ">" (close is the end of the route-addr when ">" is missing) */
+    size_t colon;        /* a group's ":" before anything else */
+    size_t local;        /* without "<>": where the local part begins */
+    size_t at_sign;      /* the last "@" outside of "<>" */
+    size_t host_end;     /* after the domain that follows it */
+    bool has_text;       /* anything but white space and comments */
+    bool is_unseparated; /* the next entry begins at `end`, without "," or ";" */
 };
 
-/* Does white space between these two octets only stretch one address (RFC5322-4.4: obs-local-part, obs-domain)? */
-static bool is_joint(uint8_t before, uint8_t after) {
-    return before == '.' || before == '@' || after == '.' || after == '@';
+/* The words of an entry, as they go by: a word is what no white space or comment parts, or what dots join over these. */
+struct word_track {
+    size_t start, end; /* the current word; NONE: none since the entry or the last "@" began */
+    size_t host;       /* the first word after the "@" */
+    size_t tail;       /* what follows the ">" */
+    bool angle_has_at;
+};
+
+static bool is_joined(const struct scan *s, size_t before, size_t after) {
+    return before == after || s->in.p[before - 1] == '.' || s->in.p[after] == '.';
 }
 
-/* Commas are forgotten: "A <a@x> B <b@x>" and "a@x b@x" are two addresses, as any reader would say. */
+/* An element outside of "<>" at [i, next). False when the entry ends before the current word: "a@b c@d". That is two
+ * addresses only where no "<" follows, to which all of it would be the name. */
+static bool take_element(const struct scan *s, struct shape *e, struct word_track *w, size_t i, size_t next) {
+    if (s->in.p[i] == '@') {
+        if (e->at_sign != NONE && w->host != NONE && w->start > w->host) {
+            e->is_unseparated = true;
+            e->end = w->start;
+            if (i < s->plain_until)
+                return false;
+        }
+        if (e->at_sign == NONE)
+            e->local = w->start == NONE ? i : w->start;
+        e->at_sign = i;
+        e->host_end = next;
+        w->start = w->host = NONE;
+        return true;
+    }
+    if (w->start == NONE || !is_joined(s, w->end, i))
+        w->start = i;
+    if (e->at_sign != NONE && w->host == NONE)
+        w->host = i;
+    if (w->start == w->host)
+        e->host_end = next;
+    w->end = next;
+    return true;
+}
+
+/* "Joe [mailto:joe@example.org]", as Outlook quotes: brackets with an "@" that are no domain literal. */
+static bool is_bracketed_address(const struct scan *s, const struct shape *e, size_t i, size_t next) {
+    return s->in.p[i] == '[' && next > i + 1 && e->at_sign == NONE && e->open == NONE &&
+           view_find_byte(view_sub(s->in, i, next - i), '@') >= 0;
+}
+
+static bool is_mailto(const struct scan *s, size_t start, size_t colon) {
+    return view_eq_nocase(view_trim(view_sub(s->in, start, colon - start)), VIEW("mailto"));
+}
+
 static struct shape find_shape(struct scan *s, size_t start) {
-    struct shape e = {start, s->in.n, NONE, NONE, NONE, NONE, NONE, NONE, false};
-    size_t i = start, after_angle = NONE, word = start;
-    uint8_t last = 0; /* the octet before, white space aside */
-    bool has_host = false, gap = false;
+    struct shape e = {.start = start,
+                      .end = s->in.n,
+                      .name_end = NONE,
+                      .open = NONE,
+                      .close = NONE,
+                      .colon = NONE,
+                      .local = NONE,
+                      .at_sign = NONE,
+                      .host_end = NONE};
+    struct word_track w = {NONE, NONE, NONE, NONE, false};
+    size_t i = start;
     while (i < s->in.n) {
         uint8_t c = s->in.p[i];
-        if (is_ordinary(c)) {
-            if (gap && !is_joint(last, c))
-                word = i;
-            gap = false;
-            i = skip_ordinary(s, i + 1, s->in.n);
-            last = s->in.p[i - 1];
-            e.has_text = true;
-            continue;
-        }
-        size_t next = skip_element(s, i, s->in.n);
+        size_t next = is_ordinary(c) ? skip_ordinary(s, i + 1, s->in.n) : skip_element(s, i, s->in.n);
         bool in_angle = e.open != NONE && e.close == NONE;
-        if ((c == '(' && next > i + 1) || is_space(c)) {
-            gap = true;
+        if (is_space(c) || (c == '(' && next > i + 1)) {
             i = next;
             continue;
         }
-        if (gap && !is_joint(last, c))
-            word = i;
-        gap = false;
-        last = c;
-        if (after_angle != NONE && (c == '<' || c == '@')) {
-            e.split = i = after_angle;
-            break;
+        if (e.close != NONE && c != ',' && c != ';') {
+            /* After an address: nothing that counts, or the next one, whose comma is missing. */
+            if (w.tail == NONE)
+                w.tail = i;
+            if (w.angle_has_at && (c == '@' || c == '<')) {
+                e.is_unseparated = true;
+                e.end = w.tail;
+                return e;
+            }
         }
         if (in_angle && c == '>') {
             e.close = i;
-            after_angle = has_host ? next : NONE;
-        } else if (in_angle && c == '@') {
-            has_host = true;
         } else if (c == '<') {
-            has_host = false;
             /* Of several "<" in one entry the last one opens the address. */
             if (e.open == NONE)
                 e.name_end = i;
             e.open = i;
             e.close = NONE;
+            w.tail = NONE;
         } else if (c == ';' || (c == ',' && !(in_angle && s->in.p[e.open + 1] == '@'))) {
             break;
-        } else if (c == ':' && e.open == NONE && e.at_sign == NONE) {
+        } else if (c == ':' && e.open == NONE && e.at_sign == NONE && !is_mailto(s, start, i)) {
             e.colon = i;
             break;
-        } else if (c == '@' && e.open == NONE) {
-            if (e.at_sign != NONE && word > e.at_sign) {
-                if (e.split != NONE)
-                    break; /* a third one: it is no name, and the time stays linear */
-                e.split = word;
-            }
-            e.at_sign = i;
+        } else if (is_bracketed_address(s, &e, i, next)) {
+            e.name_end = e.open = i;
+            e.close = next - 1;
+            w.angle_has_at = true;
+        } else if (e.open == NONE && c != '>' && !take_element(s, &e, &w, i, next)) {
+            return e;
         }
+        w.angle_has_at |= in_angle && c == '@';
         e.has_text |= c != '>';
         i = next;
     }
+    if (e.is_unseparated && e.open == NONE) {
+        /* Once more, now that it is known. */
+        s->plain_until = i;
+        return find_shape(s, start);
+    }
+    e.is_unseparated = false;
     e.end = i;
-    if (e.open != NONE && e.split != i)
-        e.split = NONE; /* "a@x b@x <c@x>": all of it is a name */
-    else if (e.split != NONE)
-        e.end = e.split;
     if (e.open != NONE && e.close == NONE)
         e.close = i;
     return e;
@@ -304,10 +383,33 @@ static size_t find_octet(struct scan *s, size_t from, size_t to, uint8_t byte, b
     return found;
 }
 
-static void read_addr_spec(struct scan *s, size_t from, size_t to, struct address *a) {
-    size_t at = find_octet(s, from, to, '@', true);
-    a->mailbox = read_words(s, from, at == NONE ? to : at, false);
-    a->host = at == NONE ? VIEW("") : read_words(s, at + 1, to, false);
+/* "mailto:joe@example.org" in place of an address. */
+static size_t skip_mailto(const struct scan *s, size_t from, size_t to) {
+    static const struct view mailto = VIEW_INIT("mailto:"), smtp = VIEW_INIT("smtp:");
+    struct view rest = view_sub(s->in, from, to - from);
+    if (view_starts_nocase(rest, mailto))
+        return from + mailto.n;
+    return view_starts_nocase(rest, smtp) ? from + smtp.n : from;
+}
+
+/* An addr-spec of which only what is quoted has an "@": the whole of it was quoted. */
+static void unquote_address(struct address *a) {
+    ssize_t at = view_rfind_byte(a->mailbox, '@');
+    if (at <= 0 || (size_t)at + 1 == a->mailbox.n || view_find_byte(a->mailbox, ' ') >= 0)
+        return;
+    a->host = view_skip(a->mailbox, (size_t)at + 1);
+    a->mailbox = view_sub(a->mailbox, 0, (size_t)at);
+}
+
+static void read_addr_spec(struct scan *s, size_t from, size_t at, size_t to, struct address *a) {
+    if (at == NONE) {
+        a->mailbox = read_words(s, from, to, SPACES_AT_DOTS_DROPPED);
+        a->host = VIEW("");
+        unquote_address(a);
+        return;
+    }
+    a->mailbox = read_words(s, from, at, SPACES_AT_DOTS_DROPPED);
+    a->host = read_words(s, at + 1, to, SPACES_DROPPED);
 }
 
 static void read_angle(struct scan *s, const struct shape *e, struct address *a) {
@@ -318,71 +420,68 @@ static void read_angle(struct scan *s, const struct shape *e, struct address *a)
         /* RFC5322-4.4: obs-route = "@a,@b:" */
         size_t colon = find_octet(s, from, e->close, ':', false);
         if (colon != NONE) {
-            a->adl = read_words(s, from, colon, false);
+            a->adl = read_words(s, from, colon, SPACES_DROPPED);
             from = colon + 1;
         }
     }
-    read_addr_spec(s, from, e->close, a);
-}
-
-/* "Ann Lee a@x spare": from the word that holds the last "@" to where the words after it no longer belong to it. */
-static void find_bare(struct scan *s, const struct shape *e, size_t *from, size_t *to) {
-    size_t at = find_octet(s, e->start, e->end, '@', true);
-    uint8_t last = 0;
-    bool gap = false;
-    *from = e->start;
-    *to = e->end;
-    if (at == NONE)
-        return;
-    for (size_t i = e->start; i < e->end;) {
-        size_t next = skip_element(s, i, e->end);
-        uint8_t c = s->in.p[i];
-        if (is_space(c) || (c == '(' && next > i + 1)) {
-            gap = true;
-        } else {
-            if (gap && !is_joint(last, c)) {
-                if (i > at) {
-                    *to = i;
-                    return;
-                }
-                *from = i;
-            }
-            gap = false;
-            last = c;
-        }
-        i = next;
-    }
+    from = skip_mailto(s, from, e->close);
+    read_addr_spec(s, from, find_octet(s, from, e->close, '@', true), e->close, a);
 }
 
 static void read_entry(struct scan *s, const struct shape *e, struct list_builder *b) {
     struct address a = {.kind = ADDRESS_MAILBOX};
-    if (e->open != NONE) {
-        struct view name = read_words(s, e->start, e->name_end, true);
-        a.name = name.n > 0 ? name : read_comment(s, e->start, e->end);
+    size_t name_end = e->open != NONE ? e->name_end : e->at_sign != NONE ? e->local : e->start;
+    struct view name = read_words(s, e->start, name_end, SPACES_KEPT);
+    a.name = name.n > 0 ? name : read_comment(s, e->start, e->end);
+    if (e->open != NONE)
         read_angle(s, e, &a);
-    } else {
-        size_t from, to;
-        find_bare(s, e, &from, &to);
-        a.name = read_comment(s, e->start, e->end);
-        struct view name = read_words(s, e->start, from, true);
-        if (name.n > 0)
-            a.name = name;
-        read_addr_spec(s, from, to, &a);
-    }
+    else if (e->at_sign != NONE)
+        read_addr_spec(s, skip_mailto(s, e->local, e->at_sign), e->at_sign, e->host_end, &a);
+    else
+        read_addr_spec(s, e->start, NONE, e->end, &a);
     add(b, a);
+}
+
+/* Text without an address that is rather a piece of a name than an unqualified user: "Doe, Joe <joe@example.org>". */
+static bool is_name_piece(const struct scan *s, const struct shape *e) {
+    if (!e->has_text || e->open != NONE || e->at_sign != NONE || e->colon != NONE || e->end == s->in.n ||
+        s->in.p[e->end] != ',')
+        return false;
+    size_t i = mime_skip_cfws(s->in, e->start);
+    uint8_t c = i < e->end ? s->in.p[i] : 0;
+    return (c >= 'A' && c <= 'Z') || c >= 0x80 || (c == '=' && i + 1 < e->end && s->in.p[i + 1] == '?');
+}
+
+/* The entries of in[from, to), which looked like pieces of a name but were not. */
+static void read_pieces(struct scan *s, size_t from, size_t to, struct list_builder *b) {
+    while (from < to) {
+        struct shape e = find_shape(s, from);
+        read_entry(s, &e, b);
+        from = e.end + 1;
+    }
 }
 
 void address_parse(struct arena *arena, struct view value, struct address_list *out) {
     struct scan s = {.arena = arena, .in = value, .quotes_broken = NONE, .comments_broken = NONE};
     struct list_builder b = {.arena = arena};
     bool in_group = false;
-    size_t at = 0;
+    size_t at = 0, pieces = NONE; /* where a name with commas may have begun */
     while (at < value.n && !b.truncated) {
         struct shape e = find_shape(&s, at);
+        if (is_name_piece(&s, &e)) {
+            pieces = pieces == NONE ? at : pieces;
+            at = e.end + 1;
+            continue;
+        }
+        if (pieces != NONE && e.open != NONE && e.close > e.open + 1)
+            e.start = pieces;
+        else if (pieces != NONE)
+            read_pieces(&s, pieces, at, &b);
+        pieces = NONE;
         if (e.colon != NONE) {
             if (in_group)
                 add(&b, (struct address){.kind = ADDRESS_GROUP_END});
-            add(&b, (struct address){.kind = ADDRESS_GROUP_START, .mailbox = read_words(&s, at, e.colon, true)});
+            add(&b, (struct address){.kind = ADDRESS_GROUP_START, .mailbox = read_words(&s, at, e.colon, SPACES_KEPT)});
             in_group = true;
             at = e.colon + 1;
             continue;
@@ -393,8 +492,10 @@ void address_parse(struct arena *arena, struct view value, struct address_list *
             add(&b, (struct address){.kind = ADDRESS_GROUP_END});
             in_group = false;
         }
-        at = e.split == NONE ? e.end + 1 : e.end;
+        at = e.is_unseparated ? e.end : e.end + 1;
     }
+    if (pieces != NONE)
+        read_pieces(&s, pieces, value.n, &b);
     if (in_group)
         add(&b, (struct address){.kind = ADDRESS_GROUP_END});
     out->list = b.list;

@@ -63,6 +63,76 @@ static const struct {
     {"<a:@x;>", "-,-,a:,x|"},
     {"(only a comment)", ""},
     {"a@b, (comment)", "-,-,a,b|"},
+    /* RFC5322-A.1.1 to RFC5322-A.1.3, RFC5322-A.5, RFC5322-A.6.1 */
+    {"John Doe <jdoe@machine.example>", "John Doe,-,jdoe,machine.example|"},
+    {"\"Joe Q. Public\" <john.q.public@example.com>", "Joe Q. Public,-,john.q.public,example.com|"},
+    {"Mary Smith <mary@x.test>, jdoe@example.org, Who? <one@y.test>",
+     "Mary Smith,-,mary,x.test|-,-,jdoe,example.org|Who?,-,one,y.test|"},
+    {"<boss@nil.test>, \"Giant; \\\"Big\\\" Box\" <sysservices@example.net>",
+     "-,-,boss,nil.test|Giant; \"Big\" Box,-,sysservices,example.net|"},
+    {"A Group:Ed Jones <c@a.test>,joe@where.test,John <jdoe@one.test>;",
+     "{A Group|Ed Jones,-,c,a.test|-,-,joe,where.test|John,-,jdoe,one.test|}|"},
+    {"Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>", "Pete,-,pete,silly.test|"},
+    {"Joe Q. Public <john.q.public@example.com>", "Joe Q. Public,-,john.q.public,example.com|"},
+    {"Mary Smith <@node.test:mary@example.net>, , jdoe@test  . example",
+     "Mary Smith,@node.test,mary,example.net|-,-,jdoe,test.example|"},
+    {"John Doe <jdoe@machine(comment).  example>", "John Doe,-,jdoe,machine.example|"},
+    {"\"Joe & J. Harvey\" <ddd @Org>, JJV @ BBN", "Joe & J. Harvey,-,ddd,Org|-,-,JJV,BBN|"},
+    {"Wilt . Chamberlain@NBA.US, \"a\" . b . \"c d\" @ e", "-,-,Wilt.Chamberlain,NBA.US|-,-,a.b.c d,e|"},
+    {"<@a,@b.test,,@c : d@e>", "-,@a,@b.test,,@c,d,e|"},
+    /* RFC6854-4 */
+    {"Managing Partners:ben@example.com,carol@example.com;",
+     "{Managing Partners|-,-,ben,example.com|-,-,carol,example.com|}|"},
+    {"Undisclosed Sender:;", "{Undisclosed Sender|}|"},
+    /* encoded words are atoms, whatever is in them */
+    {"=?utf-8?q?Doe,_Joe?= <a@b>", "=?utf-8?q?Doe,_Joe?=,-,a,b|"},
+    {"=?utf-8?q?a<b>(c)@\"d:e;?= <a@b>, c@d", "=?utf-8?q?a<b>(c)@\"d:e;?=,-,a,b|-,-,c,d|"},
+    {"=?utf-8?q?a,=?utf-8?q?b,c?= <a@b>", "=?utf-8?q?a,=?utf-8?q?b,c?=,-,a,b|"},
+    {"=?utf-8?x?a,b?= <a@b>", "=?utf-8?x?a,b?=,-,a,b|"},
+    /* no angle brackets */
+    {"Joe Doe joe@example.org", "Joe Doe,-,joe,example.org|"},
+    {"\"Doe, Joe\" joe@example.org", "Doe, Joe,-,joe,example.org|"},
+    {"Joe Doe joe@example.org>", "Joe Doe,-,joe,example.org|"},
+    {"joe@example.org>", "-,-,joe,example.org|"},
+    {"joe@example.org garbage here", "-,-,joe,example.org|"},
+    {"joe@example.org (Joe) garbage", "Joe,-,joe,example.org|"},
+    {"Joe Doe", "-,-,Joe Doe,|"},
+    {"Joe  Doe, a@b", "-,-,Joe Doe,|-,-,a,b|"},
+    {"<joe doe@x>", "-,-,joe doe,x|"},
+    {"'joe@example.org' <joe@example.org>", "'joe@example.org',-,joe,example.org|"},
+    {"\"joe@example.org\"", "-,-,joe,example.org|"},
+    {"\"joe@example.org\" <joe@example.org>", "joe@example.org,-,joe,example.org|"},
+    {"\"@example.org\", \"joe@\"", "-,-,@example.org,|-,-,joe@,|"},
+    /* Outlook: brackets, semicolons, URLs */
+    {"Joe [mailto:joe@example.org]", "Joe,-,joe,example.org|"},
+    {"Joe [SMTP:joe@example.org]; <mailto:b@c>", "Joe,-,joe,example.org|-,-,b,c|"},
+    {"mailto:joe@example.org", "-,-,joe,example.org|"},
+    {"Doe, Joe [joe@example.org]", "Doe, Joe,-,joe,example.org|"},
+    {"[x] <a@b>, joe@[192.0.2.1] , [192.0.2.1]", "[x],-,a,b|-,-,joe,[192.0.2.1]|-,-,[192.0.2.1],|"},
+    {"Joe <a@b>; Mary <c@d>; ", "Joe,-,a,b|Mary,-,c,d|"},
+    /* commas in names that nobody quoted; a lower-case word is a user */
+    {"Doe, Joe <joe@example.org>", "Doe, Joe,-,joe,example.org|"},
+    {"Doe, Joe, M.D. <joe@example.org>, c@d", "Doe, Joe, M.D.,-,joe,example.org|-,-,c,d|"},
+    {"c@d, \xc3\x96zil, M <m@x>", "-,-,c,d|\xc3\x96zil, M,-,m,x|"},
+    {"joe, Mary <mary@x>", "-,-,joe,|Mary,-,mary,x|"},
+    {"Joe, mary@x", "-,-,Joe,|-,-,mary,x|"},
+    {"Joe, Mary", "-,-,Joe,|-,-,Mary,|"},
+    {"Joe, Mary,", "-,-,Joe,|-,-,Mary,|"},
+    {"Joe, g: Doe, Mary <m@x>;", "-,-,Joe,|{g|Doe, Mary,-,m,x|}|"},
+    /* commas that are missing */
+    {"Joe <a@b> Mary <c@d>", "Joe,-,a,b|Mary,-,c,d|"},
+    {"<a@b><c@d> e@f", "-,-,a,b|-,-,c,d|-,-,e,f|"},
+    {"Joe <a@b> garbage, c@d", "Joe,-,a,b|-,-,c,d|"},
+    {"a@b c@d\r\n e@f, g@h", "-,-,a,b|-,-,c,d|-,-,e,f|-,-,g,h|"},
+    {"a@b Joe <c@d>", "a@b Joe,-,c,d|"},
+    {"Joe <work> <joe@x>", "Joe,-,joe,x|"},
+    {"a @ b . c @ d", "-,-,a@b.c,d|"},
+    /* dots, odd octets, nothing of use */
+    {"joe.@x, .joe@x, a..b@x., a@.x", "-,-,joe.,x|-,-,.joe,x|-,-,a..b,x.|-,-,a,.x|"},
+    {"@x, a@, @, <@>, <a@>, <@x>", "-,-,,x|-,-,a,|-,-,,|-,-,,|-,-,a,|-,-,,x|"},
+    {"(a (b (c) d) e) f@g", "a (b (c) d) e,-,f,g|"},
+    {"Joe \\<x\\> <a@b>", "Joe <x>,-,a,b|"},
+    {">, >>", ""},
 };
 
 static void put(struct buf *out, struct view v) {
@@ -135,7 +205,9 @@ static void test_limits(void **state) {
     assert_true(list.truncated && list.count < 10);
     arena_free(arena);
     /* Text that would be quadratic to a careless scanner; the test's time limit would show it. */
-    static const char *const hostile[] = {"\"", "(", "<", "[", "\"a(", "(\"<[", "@", ":"};
+    static const char *const hostile[] = {"\"",       "(",        "<",     "[",     "\"a(",  "(\"<[",
+                                          "@",        ":",        "a@b ",  "<a@b>", "A,",    "=?a?q?",
+                                          "=?a?q?b,", "<a@b> c ", "[a@b]", "a ",    "A, <>,"};
     arena = arena_new("test", 64 * 1024 * 1024);
     for (size_t i = 0; i < ARRAY_LEN(hostile); i++) {
         buf_clear(&text);
