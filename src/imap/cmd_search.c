@@ -5,7 +5,7 @@
 #include "message/search.h"
 #include "store/blob_source.h"
 
-#define SEARCH_TEXT_MAX ((size_t)8 * 1024 * 1024) /* octets of one part's text that are searched */
+#define SEARCH_FIELD_MAX ((size_t)8 * 1024 * 1024) /* octets of one field's text */
 #define US_PER_DAY (INT64_C(86400) * US_PER_S)
 
 enum err imap_parse_search_command(struct imap_parser *p, struct imap_job *job) {
@@ -173,9 +173,7 @@ static enum err match_text(struct search *q, const struct imap_search_key *key, 
         return ERR_OK;
     TRY(need_body(q));
     *out = search_body(charsets, &q->message, key->text, &q->work);
-    /* A text over SEARCH_TEXT_MAX was searched as far as it goes; any other error is of reading. */
-    enum err err = *out ? ERR_OK : buf_err(&q->work);
-    return err == ERR_LIMIT ? ERR_OK : err;
+    return *out ? ERR_OK : buf_err(&q->work); /* reading failed */
 }
 
 static enum err match(struct search *q, const struct imap_search_key *key, bool *out) {
@@ -301,7 +299,7 @@ void imap_run_search_command(struct imap_session *s, struct imap_job *job) {
     struct imap_search_key *key = job->args;
     struct search q = {.s = s, .is_uid = job->is_uid, .low = 1, .high = UINT32_MAX};
     buf_init(&q.header, IMAP_HEADER_MAX);
-    buf_init(&q.work, SEARCH_TEXT_MAX);
+    buf_init(&q.work, SEARCH_FIELD_MAX);
     enum err err = prepare(&q, key);
     if (err == ERR_OK) {
         bound(&q, key);

@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+/* Of one window: what waited in the decoder and in the charset too, every octet a character of three. */
+#define PIECE_TEXT_MAX (4 * (size_t)(2 * MESSAGE_WINDOW + CHARSET_HELD_MAX))
+
 /* Simple case folding of the scripts named in the header. */
 static uint32_t fold(uint32_t c) {
     if (c < 0x80)
@@ -99,18 +102,84 @@ bool search_header(const struct charset_table *table, struct view header, struct
     return false;
 }
 
+/* The text of a part on its way through decoder and charset; what was looked at is forgotten but for a key's length. */
+struct text_search {
+    struct view key;
+    struct decoder decoder;
+    struct charset_stream charset;
+    struct buf window, octets, text, folded;
+};
+
+static bool find_piece(struct text_search *t) {
+    search_fold(&t->folded, buf_view(&t->text));
+    buf_clear(&t->text);
+    if (t->folded.n < t->key.n)
+        return false;
+    if (memmem(t->folded.p, t->folded.n, t->key.p, t->key.n) != NULL)
+        return true;
+    buf_consume(&t->folded, t->folded.n - (t->key.n - 1));
+    return false;
+}
+
+static enum err find_in_part(struct text_search *t, const struct message *message, const struct mime_part *part,
+                             bool *out) {
+    for (size_t at = 0;;) {
+        struct view piece;
+        TRY(message_body_read(message, part, at, MESSAGE_WINDOW, &t->window, &piece));
+        bool is_end = piece.n == 0;
+        at += piece.n;
+        if (is_end)
+            decoder_end(&t->decoder, &t->octets);
+        else
+            decoder_feed(&t->decoder, &t->octets, piece);
+        charset_stream_put(&t->charset, buf_view(&t->octets), &t->text);
+        if (is_end)
+            charset_stream_end(&t->charset, &t->text);
+        TRY(buf_err(&t->octets));
+        TRY(buf_err(&t->text));
+        buf_clear(&t->octets);
+        *out = find_piece(t);
+        TRY(buf_err(&t->folded));
+        if (*out || is_end)
+            return ERR_OK;
+    }
+}
+
+static enum err search_part(const struct charset_table *table, const struct message *message,
+                            const struct mime_part *part, struct view key, bool *out) {
+    struct text_search t = {.key = key};
+    decoder_init(&t.decoder, part->encoding);
+    charset_stream_init(&t.charset, table, mime_part_charset(part));
+    buf_init(&t.window, MESSAGE_WINDOW);
+    buf_init(&t.octets, 2 * MESSAGE_WINDOW);
+    buf_init(&t.text, PIECE_TEXT_MAX);
+    buf_init(&t.folded, PIECE_TEXT_MAX + key.n);
+    enum err err = find_in_part(&t, message, part, out);
+    if (err != ERR_OK || *out) { /* only its end gives back what it holds */
+        buf_clear(&t.text);
+        charset_stream_end(&t.charset, &t.text);
+    }
+    buf_fini(&t.window);
+    buf_fini(&t.octets);
+    buf_fini(&t.text);
+    buf_fini(&t.folded);
+    return err;
+}
+
 bool search_body(const struct charset_table *table, const struct message *message, struct view key, struct buf *work) {
+    buf_clear(work);
     if (key.n == 0)
         return true;
     for (const struct mime_part *p = message->root; p != NULL; p = message_part_next(p)) {
+        bool is_found = false;
         if (p != message->root && search_header(table, message_part_header(message, p), VIEW_NONE, key, work))
             return true;
+        buf_clear(work); /* a header that was too long */
         if (p->is_multipart || p->is_message || !view_eq_nocase(p->type, VIEW("text")))
             continue;
-        buf_clear(work);
-        decode_put_text(work, table, message, p);
-        if (find_in_work(work, key))
-            return true;
+        work->err = search_part(table, message, p, key, &is_found);
+        if (is_found || work->err != ERR_OK)
+            return is_found;
     }
     return false;
 }

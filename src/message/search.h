@@ -20,7 +20,10 @@ bool search_text(struct view text, struct view key, struct buf *work);
  * name means any field, its name included (for TEXT). */
 bool search_header(const struct charset_table *table, struct view header, struct view name, struct view key,
                    struct buf *work);
-/* RFC3501-6.4.4 BODY: text parts and the headers of embedded messages and of parts. */
+/*
+ * RFC3501-6.4.4 BODY: text parts, in windows and whole whatever their length, and the headers of embedded messages and of
+ * parts. When the message's source fails, work has its error.
+ */
 bool search_body(const struct charset_table *table, const struct message *message, struct view key, struct buf *work);
 
 #endif

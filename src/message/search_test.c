@@ -2,6 +2,9 @@
 #include "message/testing.h"
 
 #include "message/search.h"
+#include "message/stream_parse.h"
+
+#include <string.h>
 
 /* RFC2045-6.8. */
 static void test_base64(void **state) {
@@ -156,12 +159,88 @@ static void test_fold(void **state) {
     buf_fini(&again);
 }
 
+/* Texts of several windows: a key lies across every border, is found to the last octet, and only once it is there. */
+static void test_windows(void **state) {
+    (void)state;
+    static const struct {
+        const char *header;
+        bool is_base64;
+    } table[] = {
+        {"Content-Type: text/plain; charset=utf-8\r\n\r\n", false},
+        {"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n", true},
+    };
+    struct buf text, message, key;
+    buf_init(&text, 1000000);
+    buf_init(&message, 1000000);
+    buf_init(&key, 100);
+    search_fold(&key, VIEW("Gr\xc3\xbc\xc3\x9f Needle"));
+    size_t at[] = {0, 49140, 49150, 65520, 65530, 65535, 65536, 98290, 131060, 131070, 199980};
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        for (size_t k = 0; k <= ARRAY_LEN(at); k++) {
+            struct message_source_memory source;
+            struct message parsed, streamed;
+            struct buf work;
+            struct arena *arena = arena_new("test", 2 * MESSAGE_ARENA_BUDGET);
+            buf_clear(&text);
+            buf_clear(&message);
+            while (text.n < 200000)
+                buf_put_str(&text, "gr\xc3\xbc\xc3\x9f needl ");
+            struct view needle = k == ARRAY_LEN(at) ? VIEW("") : VIEW("GR\xc3\x9c\xc3\x9f NEEDLE");
+            if (needle.n > 0)
+                memcpy(text.p + at[k], needle.p, needle.n);
+            buf_put_str(&message, table[i].header);
+            if (table[i].is_base64)
+                buf_put_base64(&message, buf_view(&text));
+            else
+                buf_put(&message, buf_view(&text));
+            message_source_memory_init(&source, buf_view(&message));
+            assert_int_equal(message_parse(arena, buf_view(&message), &parsed), ERR_OK);
+            assert_int_equal(message_parse_source(arena, &source.source, &streamed), ERR_OK);
+            buf_init(&work, 1000);
+            if (search_body(NULL, &parsed, buf_view(&key), &work) != (needle.n > 0) ||
+                search_body(NULL, &streamed, buf_view(&key), &work) != (needle.n > 0))
+                fail_msg("case %zu, needle at %zu", i, k < ARRAY_LEN(at) ? at[k] : 0);
+            assert_int_equal(buf_err(&work), ERR_OK);
+            buf_fini(&work);
+            arena_free(arena);
+        }
+    buf_fini(&text);
+    buf_fini(&message);
+    buf_fini(&key);
+}
+
+static enum err failing_read(struct message_source *source, uint64_t offset, void *p, size_t n, size_t *got) {
+    (void)source;
+    (void)offset;
+    (void)p;
+    (void)n;
+    (void)got;
+    return ERR_IO;
+}
+
+/* A source that fails is no "not found". */
+static void test_failing_source(void **state) {
+    (void)state;
+    struct message_source_memory source;
+    struct message m;
+    struct buf work;
+    struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
+    buf_init(&work, 1000);
+    message_source_memory_init(&source, VIEW("Subject: x\r\n\r\ntext\r\n"));
+    assert_int_equal(message_parse_source(arena, &source.source, &m), ERR_OK);
+    assert_false(search_body(NULL, &m, VIEW("not"), &work));
+    assert_int_equal(buf_err(&work), ERR_OK);
+    source.source.read = failing_read;
+    assert_false(search_body(NULL, &m, VIEW("text"), &work));
+    assert_int_equal(buf_err(&work), ERR_IO);
+    buf_fini(&work);
+    arena_free(arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_base64),
-        cmocka_unit_test(test_quoted_printable),
-        cmocka_unit_test(test_search),
-        cmocka_unit_test(test_fold),
+        cmocka_unit_test(test_windows),          cmocka_unit_test(test_failing_source), cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_quoted_printable), cmocka_unit_test(test_search),         cmocka_unit_test(test_fold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
