@@ -33,6 +33,7 @@ static const struct {
     {"a@b@c", "-,-,a@b,c|"},
     {"joe@[192.0.2.1], x@[IPv6:::1]", "-,-,joe,[192.0.2.1]|-,-,x,[IPv6:::1]|"},
     {"joe", "-,-,joe,|"},
+    {"Someone\r\n Else", "-,-,Someone Else,|"},
     {"<>", "-,-,,|"},
     {"<joe>", "-,-,joe,|"},
     {"Joe <joe@example.org", "Joe,-,joe,example.org|"},

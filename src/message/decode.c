@@ -25,6 +25,8 @@ void decoder_init(struct decoder *decoder, enum mime_encoding encoding) {
     decoder->bits = 0;
     decoder->bit_count = 0;
     decoder->in_spaces = false;
+    decoder->is_begun = false;
+    decoder->has_text = false;
     decoder->after_padding = false;
     decoder->is_over = false;
     decoder->held_n = 0;
@@ -108,11 +110,56 @@ static size_t take_after_padding(struct decoder *d, struct buf *out, struct view
     return d->is_over ? text.n : at + (at < text.n && (text.p[at] == '\r' || text.p[at] == '\n'));
 }
 
-static void feed_base64(struct decoder *d, struct buf *out, struct view text) {
+static void take_groups(struct decoder *d, struct buf *out, struct view text) {
     while (text.n > 0 && !d->is_over) {
         size_t n = d->after_padding ? take_after_padding(d, out, text, false) : take_base64(d, out, text);
         text = view_skip(text, n);
     }
+}
+
+static bool is_blank(uint8_t c) {
+    return c == ' ' || c == '\t';
+}
+
+/* Three words and more in the first line that is not empty: no base64 looks so. */
+static bool is_prose(struct view beginning) {
+    struct view line = view_trim(beginning);
+    size_t gaps = 0;
+    for (size_t i = 1; i < line.n; i++)
+        gaps += is_blank(line.p[i]) && !is_blank(line.p[i - 1]);
+    return gaps >= 2;
+}
+
+/* The beginning is held until its first line tells whether this is base64 at all; text that only says so is left alone. */
+static void begin_base64(struct decoder *d, struct buf *out) {
+    uint8_t beginning[DECODE_HELD_MAX];
+    struct view held = view_of(beginning, d->held_n);
+    if (d->held_n > 0)
+        memcpy(beginning, d->held, d->held_n);
+    d->held_n = 0;
+    d->is_begun = true;
+    if (is_prose(held)) {
+        d->encoding = MIME_ENCODING_8BIT;
+        buf_put(out, held);
+    } else {
+        take_groups(d, out, held);
+    }
+}
+
+static void feed_base64(struct decoder *d, struct buf *out, struct view text) {
+    size_t at = 0;
+    while (!d->is_begun && at < text.n) {
+        uint8_t c = text.p[at++];
+        bool is_line_end = c == '\r' || c == '\n';
+        d->held[d->held_n++] = c;
+        d->has_text |= !is_line_end && !is_blank(c);
+        if (d->held_n == DECODE_HELD_MAX || (is_line_end && d->has_text))
+            begin_base64(d, out);
+    }
+    if (d->encoding == MIME_ENCODING_BASE64)
+        take_groups(d, out, view_skip(text, at));
+    else
+        buf_put(out, view_skip(text, at));
 }
 
 /* -- quoted-printable ----------------------------------------------------------------------------------- */
@@ -122,10 +169,6 @@ static int hex_value(uint8_t c) {
         return c - '0';
     c = ascii_lower(c);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool is_blank(uint8_t c) {
-    return c == ' ' || c == '\t';
 }
 
 /* How a run of white space at `at`, which may be empty, goes on. */
@@ -267,7 +310,9 @@ void decoder_feed(struct decoder *decoder, struct buf *out, struct view octets) 
 void decoder_end(struct decoder *decoder, struct buf *out) {
     if (decoder->encoding == MIME_ENCODING_QUOTED_PRINTABLE)
         end_quoted_printable(decoder, out);
-    else if (decoder->after_padding && !decoder->is_over)
+    else if (decoder->encoding == MIME_ENCODING_BASE64 && !decoder->is_begun)
+        begin_base64(decoder, out);
+    if (decoder->after_padding && !decoder->is_over)
         (void)take_after_padding(decoder, out, VIEW(""), true);
 }
 

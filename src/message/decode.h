@@ -23,6 +23,7 @@ struct decoder {
     enum mime_encoding encoding;
     uint32_t bits; /* of base64 */
     uint8_t bit_count;
+    bool is_begun, has_text;     /* of base64: its first line was judged; held has more than white space */
     bool after_padding, is_over; /* of base64: held is the line so far; nothing more comes */
     bool in_spaces;              /* of quoted-printable: in white space that is text */
     uint16_t held_n;
@@ -35,7 +36,8 @@ void decoder_feed(struct decoder *decoder, struct buf *out, struct view octets);
 void decoder_end(struct decoder *decoder, struct buf *out);
 
 /* RFC2045-6.8: octets outside the alphabet are skipped, missing padding is no matter. After padding data goes on with lines
- * of nothing but base64 (parts glued together by careless programs); any other line, a footer, ends it. */
+ * of nothing but base64 (parts glued together by careless programs); any other line, a footer, ends it. Prose that only says it
+ * is base64 stays as it is. */
 void decode_put_base64(struct buf *out, struct view text);
 /* RFC2045-6.7: what is no encoding stays as it is; trailing white space of a line is dropped. */
 void decode_put_quoted_printable(struct buf *out, struct view text);

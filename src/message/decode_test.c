@@ -59,6 +59,11 @@ static const struct {
     B64("YQ== ignored", "a"),
     B64("YQ==  \r\nYWJj \r\n", "aabc"),
     B64("YQ==\r\n-- \r\nYWJj", "a"),
+    /* Content that lies about its encoding. */
+    B64("\r\n This is not base64.\r\nYWJj\r\n", "\r\n This is not base64.\r\nYWJj\r\n"),
+    B64("Dear\tyou and\tme", "Dear\tyou and\tme"),
+    B64(" YWJj YWJj  \r\nYWJj", "abcabcabc"),
+    B64("\r\n\r\n", ""),
     B64("YQ==\r\nYWJjYWJj", "aabcabc"),
     B64("Y", ""),
     B64("/+8=", "\xff\xef"),
