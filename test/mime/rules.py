@@ -229,6 +229,12 @@ def qp_line_end(d):
     return d.theirs["body"] == d.ours["body"] + b"\r"
 
 
+@rule("gmime email", "body")
+def prose(d):
+    """Text of several words that only says it is base64 is left alone. They make octets of it."""
+    return encoding(d).startswith(b"base64") and d.ours["body"] == d.body() and len(d.body().strip().splitlines()[0].split()) > 2
+
+
 @rule("gmime", "body")
 def mixed_line_ends(d):
     """The line end before a delimiter is LF here and CRLF elsewhere. GMime then takes two octets away."""
