@@ -5,7 +5,8 @@
 
 void header_iter_init(struct header_iter *it, struct view header) {
     it->in = header;
-    it->at = 0;
+    /* A byte order mark that an editor put before the message is not part of the first name. */
+    it->at = view_starts(header, VIEW("\xef\xbb\xbf")) ? 3 : 0;
     it->eol = '\n';
     if (view_find_byte(header, '\n') < 0 && view_find_byte(header, '\r') >= 0)
         it->eol = '\r';

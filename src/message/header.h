@@ -8,6 +8,8 @@
  * characters, an mbox "From " line) are skipped together with their
  * continuation lines.
  *
+ * A UTF-8 byte order mark before the first field is skipped.
+ *
  * Lines end with CRLF or LF. A lone CR is data, except in a block without any
  * LF, where CR ends the lines. NUL and 8-bit octets are data.
  */

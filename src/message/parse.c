@@ -165,6 +165,58 @@ static bool has_suspect(const struct parser *p) {
     return f->state == FRAME_HEADER && f->is_suspect;
 }
 
+/* Octets of the header of the top entity so far, up to offset; fewer when they are too many. */
+static struct view open_header(const struct parser *p, size_t offset) {
+    size_t from = p->frames[p->depth - 1].part->header_offset;
+    size_t size = MIN(offset - from, (size_t)MESSAGE_HEADER_MAX);
+    return p->is_stream ? view_of(p->copy.p, MIN(size, p->copy.n)) : view_sub(p->message->bytes, from, size);
+}
+
+/* Where the lines begin that follow the last field, and how many line ends they have; header.n: there are none. */
+static size_t text_after_fields(const struct parser *p, struct view header, size_t *lines) {
+    size_t text = header.n;
+    *lines = 0;
+    for (size_t at = 0; at < header.n;) {
+        const uint8_t *line = header.p + at;
+        const uint8_t *end = memchr(line, p->eol, header.n - at);
+        size_t n = end == NULL ? header.n - at : (size_t)(end - line);
+        if (header_line_is_field(view_of(line, n))) {
+            text = header.n;
+            *lines = 0;
+        } else if (text == header.n && at > 0 && *line != ' ' && *line != '\t') {
+            text = at;
+        }
+        *lines += text < header.n && end != NULL;
+        at += n + (end != NULL);
+    }
+    return text;
+}
+
+/*
+ * The top entity ends at offset, and is still in its header: the empty line is missing. What follows the last field is no
+ * broken field then, but the text, which a reader wants to see.
+ */
+static void settle_text(struct parser *p, size_t offset) {
+    struct frame *f = &p->frames[p->depth - 1];
+    if (f->state != FRAME_HEADER)
+        return;
+    size_t from = f->part->header_offset, lines = 0;
+    struct view header = open_header(p, offset);
+    if (header.n == 0 || header.n < offset - from)
+        return;
+    size_t text = text_after_fields(p, header, &lines);
+    if (text == header.n)
+        return;
+    size_t eol = header.p[header.n - 1] == p->eol;
+    if (eol == 1 && p->eol == '\n' && header.n - text > 1 && header.p[header.n - 2] == '\r')
+        eol = 2;
+    p->lines_seen -= lines;
+    while (p->frames[p->depth - 1].state == FRAME_HEADER)
+        end_header(p, from + text);
+    p->lines_seen += lines;
+    p->body_eol = eol;
+}
+
 /* Ends all entities above `keep`; their bodies end at offset `end`, `trimmed` line ends before what was seen. */
 static void close_to(struct parser *p, size_t keep, size_t end, size_t trimmed) {
     while (p->depth > keep) {
@@ -215,16 +267,12 @@ static bool own_delimiter(struct parser *p, size_t offset, struct view line) {
     if (f->tries == OWN_DELIMITER_TRIES || p->fields_used > MESSAGE_FIELDS_MAX)
         return false;
     f->tries++;
-    size_t from = f->part->header_offset;
-    size_t size = MIN(offset - from, (size_t)MESSAGE_HEADER_MAX);
-    struct view header =
-        p->is_stream ? view_of(p->copy.p, MIN(size, p->copy.n)) : view_sub(p->message->bytes, from, size);
-    struct view boundary = parser_boundary_of_header(p, header);
+    struct view boundary = parser_boundary_of_header(p, open_header(p, offset));
     return boundary.n > 0 && view_eq(view_skip(line, 2), boundary);
 }
 
 /* A delimiter of the multipart in frame `index`, whose line is [offset, next). False: no part can be added any more. */
-static bool delimiter(struct parser *p, size_t index, bool is_close, size_t offset, size_t next, bool has_eol) {
+static bool delimiter(struct parser *p, size_t index, bool is_close, size_t offset, size_t next, size_t eol) {
     struct mime_part *part = NULL;
     if (!is_close) {
         if (p->message->part_count < MESSAGE_PARTS_MAX)
@@ -234,11 +282,14 @@ static bool delimiter(struct parser *p, size_t index, bool is_close, size_t offs
             return false;
         }
     }
+    settle_text(p, offset);
     close_to(p, index + 1, offset - p->body_eol, p->body_eol > 0);
     p->body_eol = 0;
-    p->lines_seen += has_eol;
+    p->lines_seen += eol > 0;
     struct frame *f = &p->frames[index];
     if (is_close) {
+        /* RFC2046-5.1.1: a line end after it begins the epilogue, or the delimiter of an outer part. */
+        p->body_eol = eol;
         f->state = FRAME_EPILOGUE;
         return true;
     }
@@ -273,7 +324,7 @@ void parser_line(struct parser *p, size_t offset, const uint8_t *head, size_t n,
             end_header(p, offset);
             index = find_delimiter(p, line, &is_close);
         }
-        if (index > 0 && delimiter(p, index - 1, is_close, offset, next, eol > 0))
+        if (index > 0 && delimiter(p, index - 1, is_close, offset, next, eol))
             return;
     }
     p->lines_seen += eol > 0;
@@ -454,6 +505,7 @@ uint8_t parser_eol(struct view first) {
 void parser_finish(struct parser *p, size_t size) {
     if (has_suspect(p))
         settle_suspect(p);
+    settle_text(p, size);
     close_to(p, 0, size, 0);
 }
 

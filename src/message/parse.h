@@ -10,6 +10,8 @@
  *  - a header ends at the first empty line, or where its parent's boundary
  *    or its own boundary comes. Lines that are no field are skipped; but an entity whose first
  *    two lines are no fields has no header, and all of it is body.
+ *    Where the entity ends without an empty line, the lines after its last
+ *    field are its body.
  *  - a delimiter line is "--", an open boundary, optionally "--", then only
  *    white space. Innermost boundaries are tried first; one of an outer part
  *    ends all parts inside it. A missing close delimiter ends at the end of

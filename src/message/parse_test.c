@@ -128,6 +128,58 @@ static const struct {
     {"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\nContent-Type: multipart/mixed;"
      " boundary=c\n\n--c\n\nx\n--b\n\ny\n--c\nz\n",
      "multipart/mixed(message/rfc822[multipart/mixed(text/plain)] text/plain)", "<x><y\n--c\nz\n>"},
+    /* The empty line is missing: what follows the last field is the text, when the entity ends so. */
+    {"Content-Type: text/html\nSubject: x\nHello,\n this is text\n", "text/html", "<Hello,\n this is text\n>"},
+    {"Subject: x\nbroken\nContent-Type: text/html\n", "text/html", "<>"},
+    {"Subject: x\nbroken\nContent-Type: text/html\n\nbody", "text/html", "<body>"},
+    {"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\none\r\ntwo\r\n--b\r\nX: y\r\n"
+     "three\r\n--b--\r\n",
+     "multipart/mixed(text/html text/plain)", "<one\r\ntwo><three>"},
+    {"Content-Type: message/rfc822\nhello\nworld", "message/rfc822[text/plain]", "<hello\nworld>"},
+    {"Content-Type: text/html\rone\rtwo\r", "text/html", "<one\rtwo\r>"},
+    /* Repeated: one boundary for two multiparts; the inner one takes delimiters until it is closed. */
+    {"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/alternative; boundary=b\n\n--b\n\none\n"
+     "--b\n\ntwo\n--b--\n--b\n\nthree\n--b--\n",
+     "multipart/mixed(multipart/alternative(text/plain text/plain) text/plain)", "<one><two><three>"},
+    /* Closed twice, and a part after that. */
+    {"Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b--\n--b--\n--b\n\nno\n",
+     "multipart/mixed(text/plain)", "<one>"},
+    /* Nested wrongly: the outer part is closed inside the inner one, whose delimiters then are no more. */
+    {"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; "
+     "boundary=c\n\n--c\n\none\n--b--\n"
+     "--c\n\nno\n--c--\n",
+     "multipart/mixed(multipart/mixed(text/plain))", "<one>"},
+    /* The delimiter of the inner part comes before the inner part. */
+    {"Content-Type: multipart/mixed; boundary=b\n\n--b\n\n--c\n--b\nContent-Type: multipart/mixed; "
+     "boundary=c\n\n--c--\n"
+     "--b--\n",
+     "multipart/mixed(text/plain text/plain)", "<--c><--c-->"},
+    /* The last boundary is cut off. */
+    {"Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\n--b\r\n\r\none\r\n--", "multipart/mixed(text/plain)",
+     "<one\r\n-->"},
+    /* RFC2045-6.4: a multipart in base64 is none, unless it is not in base64. */
+    {"Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64\n\n--b\nContent-Type: "
+     "text/html\n\nx\n--b--\n",
+     "multipart/mixed(text/html)", "<x>"},
+    {"Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64\n\nLS1iCgp4Ci0tYi0tCg==\n",
+     "text/plain", "<LS1iCgp4Ci0tYi0tCg==\n>"},
+    {"Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: quoted-printable\n\n--b\n\na=3Db\n--b--\n",
+     "multipart/mixed(text/plain)", "<a=3Db>"},
+    /* The same for messages: base64 and quoted-printable are to be decoded, a message that is none of it is read. */
+    {"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogeAoKeQo=\n", "message/rfc822",
+     "<U3ViamVjdDogeAoKeQo=\n>"},
+    {"Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted-printable\n\nSubject: a=3Db\n\ny\n",
+     "message/rfc822", "<Subject: a=3Db\n\ny\n>"},
+    {"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nContent-Type: text/html\n\nx",
+     "message/rfc822[text/html]", "<x>"},
+    {"Content-Type: message/rfc822\nContent-Transfer-Encoding: 8bit\n\nSubject: x\n\ny", "message/rfc822[text/plain]",
+     "<y>"},
+    {"Content-Type: message/global\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogeAoKeQo=\n", "message/global",
+     "<U3ViamVjdDogeAoKeQo=\n>"},
+    /* A byte order mark in front of the first field. */
+    {"\xef\xbb\xbf"
+     "Content-Type: text/html\n\nx",
+     "text/html", "<x>"},
 };
 
 static void test_cases(void **state) {
@@ -213,6 +265,47 @@ static void test_nul(void **state) {
     assert_true(view_eq(mime_params_get(&m.root->params, VIEW("a")), VIEW("\0")));
     assert_true(view_eq(message_part_body(&m, m.root), VIEW("\0body\0\n")));
     arena_free(arena);
+}
+
+/* RFC1847-2.1: what was signed are the octets of the first part from after its delimiter to the line end before the next
+ * one, which is not among them; nothing may be added, dropped or changed, whatever it is. */
+static void test_signed(void **state) {
+    (void)state;
+    static const char *const signed_parts[] = {
+        "Content-Type: text/plain\r\n\r\nHello  \r\n-- \r\nAnn\r\n",
+        "Content-Type: text/plain\r\n\r\n",
+        "\r\n\r\n\r\n",
+        "no header\r\nat all",
+        "Content-Type: text/plain\r\nwithout an empty line",
+        "Content-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\nx\r\n--c--\r\nepilogue\r\n",
+        "Content-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\nx\r\n--c--",
+        "Content-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\nx\r\n--c--\r\n",
+        "Content-Type: message/rfc822\r\n\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\nx\r\n--c--",
+        "Content-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\nnot closed\r\n",
+        "Content-Type: message/rfc822\r\n\r\nSubject: x \r\n\r\n\ty\rz\n\r\n",
+        "Content-Transfer-Encoding: base64\r\n\r\nQUJD\r\n\r\n\r\n",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(signed_parts); i++) {
+        struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
+        struct message m;
+        struct view text;
+        assert_int_equal(
+            arena_printf(arena, &text,
+                         "MIME-Version: 1.0\r\nContent-Type: multipart/signed; micalg=pgp-sha256;\r\n"
+                         " protocol=\"application/pgp-signature\"; boundary=s\r\n\r\npreamble\r\n--s\r\n%s\r\n"
+                         "--s\r\nContent-Type: application/pgp-signature\r\n\r\nsignature\r\n--s--\r\n",
+                         signed_parts[i]),
+            ERR_OK);
+        assert_null(check_message(text));
+        assert_int_equal(message_parse(arena, text, &m), ERR_OK);
+        assert_int_equal(m.root->child_count, 2);
+        assert_view(message_part_all(&m, m.root->first_child), signed_parts[i]);
+        assert_view(message_part_body(&m, m.root->last_child), "signature");
+        /* RFC1847-2.2: the control part and the encrypted one of multipart/encrypted are kept in the same way. */
+        assert_view(message_part_all(&m, m.root->last_child),
+                    "Content-Type: application/pgp-signature\r\n\r\nsignature");
+        arena_free(arena);
+    }
 }
 
 /* RFC2045-6.1 and how it is misspelled. */
@@ -356,12 +449,12 @@ static void test_small_arena(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_corpus),      cmocka_unit_test(test_corpus_prefixes),
-        cmocka_unit_test(test_cases),       cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_encodings),   cmocka_unit_test(test_no_bytes),
-        cmocka_unit_test(test_nul),         cmocka_unit_test(test_parts_limit),
-        cmocka_unit_test(test_depth_limit), cmocka_unit_test(test_header_limits),
-        cmocka_unit_test(test_small_arena),
+        cmocka_unit_test(test_corpus),        cmocka_unit_test(test_corpus_prefixes),
+        cmocka_unit_test(test_cases),         cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_encodings),     cmocka_unit_test(test_signed),
+        cmocka_unit_test(test_no_bytes),      cmocka_unit_test(test_nul),
+        cmocka_unit_test(test_parts_limit),   cmocka_unit_test(test_depth_limit),
+        cmocka_unit_test(test_header_limits), cmocka_unit_test(test_small_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
