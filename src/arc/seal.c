@@ -48,6 +48,7 @@ static void put_signature(struct sealing *s, const uint8_t *body_hash, const str
     dkim_fold_open(&folder, "b", LINE_OF_BASE64);
     *b_at = s->signature.n;
     dkim_fold_more(&folder, b);
+    dkim_fold_break(&folder);
     dkim_fold_base64(&folder, "bh", view_of(body_hash, DKIM_DIGEST_SIZE));
     dkim_fold_tag(&folder, "c", VIEW("relaxed/relaxed"));
     dkim_fold_tag(&folder, "d", s->options->domain);
@@ -66,6 +67,7 @@ static void put_seal(struct sealing *s, struct view b, size_t *b_at) {
     dkim_fold_open(&folder, "b", LINE_OF_BASE64);
     *b_at = s->seal.n;
     dkim_fold_more(&folder, b);
+    dkim_fold_break(&folder);
     dkim_fold_tag(&folder, "cv", arc_status_name(s->report->status));
     dkim_fold_tag(&folder, "d", s->options->domain);
     fold_number(&folder, "i", s->instance);

@@ -63,6 +63,10 @@ void dkim_fold_more(struct dkim_folder *folder, struct view data) {
     buf_fini(&text);
 }
 
+void dkim_fold_break(struct dkim_folder *folder) {
+    folder->column = LINE_MAX_COLUMNS;
+}
+
 void dkim_fold_base64(struct dkim_folder *folder, const char *name, struct view data) {
     /* A short one (bh=) stays whole. */
     dkim_fold_open(folder, name, MIN((data.n + 2) / 3 * 4, (size_t)LINE_MAX_COLUMNS - 8));

@@ -62,6 +62,8 @@ void dkim_fold_tag(struct dkim_folder *folder, const char *name, struct view val
 void dkim_fold_base64(struct dkim_folder *folder, const char *name, struct view data);
 /* The value, or more of it, of the tag that was put last. */
 void dkim_fold_more(struct dkim_folder *folder, struct view data);
+/* The next tag stands on a new line: what follows a signature must be folded alike before and after it is known. */
+void dkim_fold_break(struct dkim_folder *folder);
 void dkim_fold_names(struct dkim_folder *folder, const char *name, const struct view *names, size_t n);
 
 #endif

@@ -100,7 +100,11 @@ static void test_paths_and_hops(void **state) {
     trace_put_return_path(&buf, VIEW("a@b\r\nX: y"));
     trace_put_delivered_to(&buf, VIEW("c@d"));
     assert_view(buf_view(&buf), "Return-Path: <>\r\nReturn-Path: <a@b??X: y>\r\nDelivered-To: c@d\r\n");
+    /* RFC9228-4 */
     assert_true(trace_has_delivered_to(buf_view(&buf), VIEW("C@D")));
+    assert_true(trace_has_delivered_to(VIEW("Delivered-To: x@y\r\ndelivered-to:\r\n <c@d> \r\n"), VIEW("c@d")));
+    assert_false(trace_has_delivered_to(VIEW("Delivered-To: x@y\r\nX-Delivered-To: c@d\r\n\r\nDelivered-To: c@d\r\n"),
+                                        VIEW("c@d")));
     assert_false(trace_has_delivered_to(buf_view(&buf), VIEW("a@b")));
     assert_int_equal(trace_hops(buf_view(&buf)), 0);
     for (int i = 0; i < 3; i++)

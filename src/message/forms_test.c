@@ -320,6 +320,7 @@ static void test_net_unicode(void **state) {
         {"\xef\xbb\xbf"
          "a\xef\xbb\xbf",
          "a\xef\xbb\xbf"},
+        {"\x01\xef\xbb\xbf\xef\xbb\xbf\x02", ""},
         {"e\xcc\x81\xff", "\xc3\xa9\xef\xbf\xbd"},
     };
     struct buf out;

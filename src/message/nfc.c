@@ -66,7 +66,6 @@ static bool is_control(uint32_t cp) {
 
 void net_unicode_put(struct buf *out, struct view text) {
     struct buf clean;
-    bool is_first = true;
     buf_init(&clean, 4 * text.n + 2);
     while (text.n > 0 && buf_err(&clean) == ERR_OK) {
         uint32_t cp = 0;
@@ -79,10 +78,9 @@ void net_unicode_put(struct buf *out, struct view text) {
             buf_put(&clean, VIEW("\r\n"));
             if (cp == '\r' && text.n > 1 && text.p[1] == '\n')
                 n = 2;
-        } else if (!is_control(cp) && !(is_first && cp == BYTE_ORDER_MARK)) {
+        } else if (!is_control(cp) && !(clean.n == 0 && cp == BYTE_ORDER_MARK)) {
             buf_put_utf8(&clean, cp);
         }
-        is_first = false;
         text = view_skip(text, n);
     }
     if (buf_err(&clean) == ERR_OK)

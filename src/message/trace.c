@@ -38,6 +38,7 @@ void trace_put_return_path(struct buf *buf, struct view path) {
     buf_put(buf, VIEW(">\r\n"));
 }
 
+/* RFC9228-4: in front of what was there, one for each delivery. */
 void trace_put_delivered_to(struct buf *buf, struct view address) {
     buf_put(buf, VIEW("Delivered-To: "));
     put_clean(buf, address, false);
@@ -150,12 +151,20 @@ size_t trace_hops(struct view header) {
     return n;
 }
 
+/* RFC9228-4: one address alone; some programs write angle brackets. */
+static struct view delivered_address(struct view value) {
+    struct view address = view_trim(value);
+    if (address.n >= 2 && address.p[0] == '<' && address.p[address.n - 1] == '>')
+        address = view_trim(view_sub(address, 1, address.n - 2));
+    return address;
+}
+
 bool trace_has_delivered_to(struct view header, struct view address) {
     struct header_iter it;
     struct header_field f;
     header_iter_init(&it, header);
     while (header_next(&it, &f))
-        if (view_eq_nocase(f.name, VIEW("Delivered-To")) && view_eq_nocase(view_trim(f.value), address))
+        if (view_eq_nocase(f.name, VIEW("Delivered-To")) && view_eq_nocase(delivered_address(f.value), address))
             return true;
     return false;
 }
