@@ -83,6 +83,10 @@ RECORD_DECLARE(mailbox);
 #define ITEM_INDEX 64u         /* part_index: message/index.h, offsets of every part */
 #define ITEM_IDS 128u          /* email, thread, blob */
 #define ITEM_PREVIEW 256u      /* preview, RFC8970-3.1 */
+#define ITEM_FIELDS 512u       /* fields, has_attachment */
+
+/* Of a message that an older program stored it is not known until maintain has come to it. */
+enum has_attachment { ATTACHMENT_NO, ATTACHMENT_YES, ATTACHMENT_UNKNOWN };
 
 #define R_message_item(F, S)                                                                                  \
     F(S, U32, uid) F(S, U64, id) F(S, U64, modseq) F(S, U32, flags) F(S, LIST, keywords, keyword, ACCOUNT_KEYWORDS_MAX) \
@@ -90,7 +94,9 @@ RECORD_DECLARE(mailbox);
     F(S, U64, blob) F(S, U64, email) F(S, U64, thread)                                                        \
     F(S, VIEW, envelope, ACCOUNT_DERIVED_MAX) F(S, VIEW, body, ACCOUNT_DERIVED_MAX)                           \
     F(S, VIEW, bodystructure, ACCOUNT_DERIVED_MAX) F(S, VIEW, part_index, ACCOUNT_DERIVED_MAX)                \
-    F(S, VIEW, preview, 1024)
+    F(S, VIEW, preview, 1024)                                                                                 \
+    F(S, VIEW, fields, ACCOUNT_DERIVED_MAX) /* a derived_fields record (message/derive.h); empty: not stored, call derive_fields() */ \
+    F(S, U8, has_attachment)
 RECORD_DECLARE(message_item);
 
 /* ---- operations: NAME_args in, NAME_result out ---- */

@@ -1,6 +1,8 @@
 /* Stored messages, read through windows. */
 #include "store/blob_source.h"
 
+#include "message/text.h"
+
 #include <string.h>
 
 static enum err read_blob(struct message_source *base, uint64_t offset, void *p, size_t n, size_t *got) {
@@ -26,4 +28,22 @@ static enum err read_blob(struct message_source *base, uint64_t offset, void *p,
 void blob_source_init(struct blob_source *source, struct account *account, uint64_t blob, uint64_t size,
                       struct arena *chunk) {
     *source = (struct blob_source){{.size = size, .read = read_blob}, account, blob, chunk};
+}
+
+enum err blob_index_text_put(struct account *account, uint64_t blob, uint64_t size, const struct charset_table *table,
+                             struct buf *out) {
+    struct blob_source source;
+    struct message message;
+    struct arena *chunk = arena_new("index_chunk", BLOB_SOURCE_ARENA);
+    struct arena *parts = arena_new("index_parts", MESSAGE_ARENA_BUDGET);
+    enum err err = chunk == NULL || parts == NULL ? ERR_NO_MEMORY : ERR_OK;
+    if (err == ERR_OK) {
+        blob_source_init(&source, account, blob, size, chunk);
+        err = message_parse_source(parts, &source.source, &message);
+    }
+    if (err == ERR_OK)
+        message_index_text_put(out, table, &message);
+    arena_free(parts);
+    arena_free(chunk);
+    return err == ERR_OK ? buf_err(out) : err;
 }

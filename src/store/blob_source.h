@@ -6,6 +6,7 @@
 #ifndef STORE_BLOB_SOURCE_H
 #define STORE_BLOB_SOURCE_H
 
+#include "message/decode.h"
 #include "message/stream_parse.h"
 #include "store/account.h"
 
@@ -22,5 +23,12 @@ struct blob_source {
 /* size: of the whole message. The errors of reading: those of blob_read; ERR_PERMANENT when the blob ends before its size. */
 void blob_source_init(struct blob_source *source, struct account *account, uint64_t blob, uint64_t size,
                       struct arena *chunk);
+
+/*
+ * What the full-text index holds of a stored message (message_index_text_put()), appended to out, in memory bounded by a
+ * constant and out's limit. For the indexer, which runs apart from deliveries. ERR_NOT_FOUND: no such blob.
+ */
+enum err blob_index_text_put(struct account *account, uint64_t blob, uint64_t size, const struct charset_table *table,
+                             struct buf *out) MUST_CHECK;
 
 #endif

@@ -67,6 +67,7 @@ struct sqlite_account {
     struct file *lock;
 
     uint64_t epoch;
+    uint64_t derive_from, derive_below; /* emails between have what an older program derived */
     uint8_t hash_key[HASH_KEY_SIZE];
     EVP_MAC *mac;
     struct counters counters; /* committed */
@@ -221,11 +222,12 @@ enum err thread_assign(struct sqlite_account *account, const struct thread_keys 
                        uint64_t *out) MUST_CHECK;
 enum err thread_leave(struct sqlite_account *account, uint64_t thread, uint64_t modseq) MUST_CHECK;
 
-/* ---- derived data (derive.c) ---- */
+/* ---- derived data (derive.c, rederive.c) ---- */
 #define DERIVED_TOTAL_MAX (88 * 1024) /* octets of all that one item may carry: it must fit a packet */
 struct derived {
     /* p NULL: too long to keep, readers compute it again */
-    struct view envelope, body, bodystructure, part_index, preview, message_id, refs;
+    struct view envelope, body, bodystructure, part_index, preview, message_id, refs, fields;
+    enum has_attachment has_attachment;
     size_t header_size, lines;
     int64_t sent_us; /* 0: no readable date */
     struct thread_keys keys;
@@ -233,6 +235,12 @@ struct derived {
 /* In arena; the errors of the message's source. May suspend. */
 enum err derive(struct sqlite_account *account, const struct message *message, struct arena *arena,
                 struct derived *out) MUST_CHECK;
+/* The part of it that schema 2 added: preview, fields, has_attachment. */
+enum err derive_shown(struct sqlite_account *account, const struct message *message, struct arena *arena,
+                      struct derived *out) MUST_CHECK;
+/* A few messages that an older program stored; part of maintain. *more: there are others. */
+enum err rederive(struct sqlite_account *account, bool *more) MUST_CHECK;
+
 /* ---- operations: each gets an op_call ---- */
 struct op_call {
     const void *args;

@@ -35,16 +35,16 @@ static enum err insert_email(struct sqlite_account *account, struct adding *a, u
     TRY(db_run(account->db,
                "INSERT INTO email(id, blob, thread, size, header_size, lines, internal_us, sent_us, messages, "
                "mailboxes, flags, seen,"
-               " keywords, created, modified)"
-               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9, ?10, ?11, ?12, ?13, ?13)",
-               "iiiiiiiivuiti", a->email, blob, thread, a->blob.size, (uint64_t)d->header_size, (uint64_t)d->lines,
+               " keywords, created, modified, has_attachment)"
+               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9, ?10, ?11, ?12, ?13, ?13, nullif(?14, 2))",
+               "iiiiiiiivuitiu", a->email, blob, thread, a->blob.size, (uint64_t)d->header_size, (uint64_t)d->lines,
                a->internal_us, d->sent_us, view_of(mailbox, 8), a->flags, (int64_t)((a->flags & FLAG_SEEN) != 0),
-               keywords, modseq));
+               keywords, modseq, (uint32_t)d->has_attachment));
     return db_run(account->db,
-                  "INSERT INTO email_text(id, envelope, body, bodystructure, part_index, preview, message_id, refs)"
-                  " VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-                  "ivvvvvvv", a->email, d->envelope, d->body, d->bodystructure, d->part_index, d->preview,
-                  d->message_id, d->refs);
+                  "INSERT INTO email_text(id, envelope, body, bodystructure, part_index, preview, message_id, refs,"
+                  " fields) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                  "ivvvvvvvv", a->email, d->envelope, d->body, d->bodystructure, d->part_index, d->preview,
+                  d->message_id, d->refs, d->fields);
 }
 
 static enum err add_message(struct sqlite_account *account, struct adding *a) {

@@ -2,6 +2,7 @@
 #include "store/sqlite/account_impl.h"
 
 #include "message/date.h"
+#include "message/derive.h"
 #include "message/header.h"
 #include "message/index.h"
 #include "message/preview.h"
@@ -13,6 +14,7 @@
 #define PREVIEW_MAX 1024 /* octets: PREVIEW_CHARACTERS of four */
 #define IDS_MAX 16384    /* octets of message ids kept for THREAD */
 #define SUBJECT_MAX 8192
+#define FIELDS_ARENA ((size_t)8 * 1024 * 1024) /* the fields of one message in parsed form */
 
 /* Moves a buf's octets into the arena; p == NULL when they are too many to keep. */
 static enum err keep(struct arena *arena, struct buf *buf, size_t max, struct view *out) {
@@ -57,7 +59,7 @@ static enum err derive_thread(struct sqlite_account *account, struct view header
 
 /* The longest are left out (readers compute them again) until an item fits a packet. */
 static void bound(struct derived *out) {
-    struct view *all[] = {&out->envelope, &out->body, &out->bodystructure, &out->part_index};
+    struct view *all[] = {&out->envelope, &out->body, &out->bodystructure, &out->part_index, &out->fields};
     for (;;) {
         size_t total = 0, longest = 0;
         for (size_t i = 0; i < ARRAY_LEN(all); i++) {
@@ -69,6 +71,33 @@ static void bound(struct derived *out) {
             return;
         *all[longest] = VIEW_NONE;
     }
+}
+
+/* In an arena of its own: one that is full costs the message nothing but its stored fields. */
+static enum err put_fields(struct sqlite_account *account, const struct message *message, struct buf *buf,
+                           struct derived *out) {
+    struct derived_fields fields;
+    struct arena *arena = arena_new("derive_fields", FIELDS_ARENA);
+    if (arena == NULL)
+        return ERR_NO_MEMORY;
+    enum err err = derive_fields(arena, account->params.charsets, message, &fields);
+    out->has_attachment = err != ERR_OK ? ATTACHMENT_UNKNOWN : fields.has_attachment ? ATTACHMENT_YES : ATTACHMENT_NO;
+    if (err == ERR_OK)
+        err = record_encode(&derived_fields_record, &fields, buf);
+    arena_free(arena);
+    if (err == ERR_LIMIT)
+        buf_clear(buf);
+    return err == ERR_LIMIT ? ERR_OK : err;
+}
+
+static enum err shown_into(struct sqlite_account *account, const struct message *message, struct arena *arena,
+                           struct buf *buf, struct derived *out) {
+    message_preview_put(buf, account->params.charsets, message);
+    TRY(keep(arena, buf, PREVIEW_MAX, &out->preview));
+    TRY(put_fields(account, message, buf, out));
+    if (buf->n > 0)
+        return keep(arena, buf, ACCOUNT_DERIVED_MAX, &out->fields);
+    return ERR_OK;
 }
 
 static enum err derive_into(struct sqlite_account *account, const struct message *message, struct arena *arena,
@@ -84,8 +113,7 @@ static enum err derive_into(struct sqlite_account *account, const struct message
     TRY(keep(arena, buf, ACCOUNT_DERIVED_MAX, &out->bodystructure));
     message_index_put(buf, message);
     TRY(keep(arena, buf, ACCOUNT_DERIVED_MAX, &out->part_index));
-    message_preview_put(buf, account->params.charsets, message);
-    TRY(keep(arena, buf, PREVIEW_MAX, &out->preview));
+    TRY(shown_into(account, message, arena, buf, out));
     TRY(derive_thread(account, header, arena, buf, out));
     struct header_field field;
     struct message_date date;
@@ -102,6 +130,16 @@ enum err derive(struct sqlite_account *account, const struct message *message, s
     buf_init(&buf, ACCOUNT_DERIVED_MAX);
     *out = (struct derived){0};
     enum err err = derive_into(account, message, arena, &buf, out);
+    buf_fini(&buf);
+    return err;
+}
+
+enum err derive_shown(struct sqlite_account *account, const struct message *message, struct arena *arena,
+                      struct derived *out) {
+    struct buf buf;
+    buf_init(&buf, ACCOUNT_DERIVED_MAX);
+    *out = (struct derived){0};
+    enum err err = shown_into(account, message, arena, &buf, out);
     buf_fini(&buf);
     return err;
 }

@@ -1,6 +1,7 @@
 /*
  * Clean-up in small steps: deliveries older than a week, blobs that nothing uses
- * any more, old tombstones, free pages, files that a crash left without a row.
+ * any more, old tombstones, free pages, files that a crash left without a row,
+ * messages that an older program derived less of.
  */
 #include "store/sqlite/account_impl.h"
 
@@ -154,7 +155,9 @@ enum err maintain(struct sqlite_account *account, struct op_call *call) {
         }
     if (!account->is_scan_done && account->large_in_progress == 0)
         TRY(turn_read(account, scan_files, &step));
-    bool more = step.more || (!account->is_scan_done && account->large_in_progress == 0);
+    bool has_old = false;
+    TRY(rederive(account, &has_old));
+    bool more = step.more || has_old || (!account->is_scan_done && account->large_in_progress == 0);
     if (!more)
         TRY(turn_read(account, rest, NULL));
     *(struct maintain_result *)call->result = (struct maintain_result){.removed = step.removed, .more = more};

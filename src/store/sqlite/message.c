@@ -3,11 +3,11 @@
 
 #include <stdlib.h>
 
-#define ITEM_OVERHEAD 140 /* octets of the fixed fields and counts of a message_item in a packet */
+#define ITEM_OVERHEAD 145 /* octets of the fixed fields and counts of a message_item in a packet */
 
 #define COLUMNS_MESSAGE "g.uid, g.id, g.modified, g.flags, g.keywords, g.saved_us, g.email"
-#define COLUMNS_EMAIL ", e.internal_us, e.sent_us, e.size, e.header_size, e.blob, e.thread"
-#define COLUMNS_TEXT ", t.envelope, t.body, t.bodystructure, t.part_index, t.preview"
+#define COLUMNS_EMAIL ", e.internal_us, e.sent_us, e.size, e.header_size, e.blob, e.thread, e.has_attachment"
+#define COLUMNS_TEXT ", t.envelope, t.body, t.bodystructure, t.part_index, t.preview, t.fields"
 #define WHERE_UIDS " WHERE g.mailbox=? AND g.uid BETWEEN ? AND ? ORDER BY g.uid"
 
 static const char select_message[] = "SELECT " COLUMNS_MESSAGE " FROM message g" WHERE_UIDS;
@@ -18,7 +18,7 @@ static const char select_text[] =
     " FROM message g JOIN email e ON e.id=g.email JOIN email_text t ON t.id=g.email" WHERE_UIDS;
 
 #define ITEMS_EMAIL (ITEM_DATES | ITEM_SIZE | ITEM_IDS)
-#define ITEMS_TEXT (ITEM_ENVELOPE | ITEM_BODY | ITEM_BODYSTRUCTURE | ITEM_INDEX | ITEM_PREVIEW)
+#define ITEMS_TEXT (ITEM_ENVELOPE | ITEM_BODY | ITEM_BODYSTRUCTURE | ITEM_INDEX | ITEM_PREVIEW | ITEM_FIELDS)
 
 static int compare_ranges(const void *a, const void *b) {
     const struct uid_range *x = a, *y = b;
@@ -53,8 +53,8 @@ enum err ranges_normalize(struct arena *arena, const struct uid_range *ranges, u
 }
 
 size_t item_octets(const struct message_item *item) {
-    size_t n =
-        ITEM_OVERHEAD + item->envelope.n + item->body.n + item->bodystructure.n + item->part_index.n + item->preview.n;
+    size_t n = ITEM_OVERHEAD + item->envelope.n + item->body.n + item->bodystructure.n + item->part_index.n +
+               item->preview.n + item->fields.n;
     for (uint32_t i = 0; i < item->keywords_n; i++)
         n += item->keywords[i].name.n + 4;
     return n;
@@ -91,12 +91,17 @@ static enum err read_item(sqlite3_stmt *stmt, uint32_t items, struct arena *aren
         item.thread = column_u64(stmt, 12);
     }
     if (items & ITEMS_TEXT) {
-        TRY(copy_column(stmt, 13, items & ITEM_ENVELOPE, arena, &item.envelope));
-        TRY(copy_column(stmt, 14, items & ITEM_BODY, arena, &item.body));
-        TRY(copy_column(stmt, 15, items & ITEM_BODYSTRUCTURE, arena, &item.bodystructure));
-        TRY(copy_column(stmt, 16, items & ITEM_INDEX, arena, &item.part_index));
-        TRY(copy_column(stmt, 17, items & ITEM_PREVIEW, arena, &item.preview));
+        TRY(copy_column(stmt, 14, items & ITEM_ENVELOPE, arena, &item.envelope));
+        TRY(copy_column(stmt, 15, items & ITEM_BODY, arena, &item.body));
+        TRY(copy_column(stmt, 16, items & ITEM_BODYSTRUCTURE, arena, &item.bodystructure));
+        TRY(copy_column(stmt, 17, items & ITEM_INDEX, arena, &item.part_index));
+        TRY(copy_column(stmt, 18, items & ITEM_PREVIEW, arena, &item.preview));
+        TRY(copy_column(stmt, 19, items & ITEM_FIELDS, arena, &item.fields));
     }
+    if (items & ITEM_FIELDS)
+        item.has_attachment = sqlite3_column_type(stmt, 13) == SQLITE_NULL ? ATTACHMENT_UNKNOWN
+                              : column_u32(stmt, 13) != 0                  ? ATTACHMENT_YES
+                                                                           : ATTACHMENT_NO;
     *out = item;
     return ERR_OK;
 }

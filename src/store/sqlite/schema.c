@@ -1,11 +1,16 @@
 /*
- * The account database, schema 1.
+ * The account database, schema 2.
  *
  * Modseqs come from one counter of the account; each changed row of `message`
  * takes its own, so that a list of changes can stop after any row. Ids come from
  * one counter too and are never used again. Names are blobs: compared octet by
  * octet. Keywords of a message are one text, spelled as in `keyword`, sorted,
  * with a space between (RFC3501-9: an atom has no space in it).
+ *
+ * A column that a migration adds stands at the end of its table here too, so
+ * that a new database and a migrated one are the same. A migration changes the
+ * schema and no rows: what must be worked out again for messages that are there
+ * is done step by step by maintain (rederive.c), and readers live without it.
  */
 #include "store/sqlite/schema.h"
 
@@ -14,7 +19,9 @@ static const char schema_sql[] =
      * keys the hashes of blobs and of the thread index. */
     "CREATE TABLE account(id INTEGER PRIMARY KEY CHECK(id=1), epoch INTEGER NOT NULL, modseq INTEGER NOT NULL,"
     " next_id INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, octets INTEGER NOT NULL, messages INTEGER NOT NULL,"
-    " hash_key BLOB NOT NULL, created_us INTEGER NOT NULL);"
+    " hash_key BLOB NOT NULL, created_us INTEGER NOT NULL,"
+    /* Emails with an id from derive_from up to and without derive_below still have what an older program derived. */
+    " derive_from INTEGER NOT NULL DEFAULT 0, derive_below INTEGER NOT NULL DEFAULT 0);"
 
     /* exists_n, unseen, deleted, octets count messages (IMAP); emails, unseen_emails count distinct emails (JMAP).
      * content_modseq moves with messages, property_modseq with the name and the like, count_modseq with the counts.
@@ -46,19 +53,20 @@ static const char schema_sql[] =
     "CREATE INDEX thread_index_thread ON thread_index(thread);"
 
     /* What does not change: blob, size, dates, thread. The rest are cached aggregates over its messages: how many, in which
-     * mailboxes (8 octets an id, sorted), flags set in any, \Seen in all, keywords of any. */
+     * mailboxes (8 octets an id, sorted), flags set in any, \Seen in all, keywords of any. has_attachment: NULL when it is
+     * not known. */
     "CREATE TABLE email(id INTEGER PRIMARY KEY, blob INTEGER NOT NULL REFERENCES blob(id), thread INTEGER NOT NULL "
     "REFERENCES thread(id),"
     " size INTEGER NOT NULL, header_size INTEGER NOT NULL, lines INTEGER NOT NULL, internal_us INTEGER NOT NULL,"
     " sent_us INTEGER NOT NULL, messages INTEGER NOT NULL, mailboxes BLOB NOT NULL, flags INTEGER NOT NULL, seen "
     "INTEGER NOT NULL,"
-    " keywords TEXT NOT NULL, created INTEGER NOT NULL, modified INTEGER NOT NULL);"
+    " keywords TEXT NOT NULL, created INTEGER NOT NULL, modified INTEGER NOT NULL, has_attachment INTEGER);"
     "CREATE INDEX email_blob ON email(blob);"
     "CREATE INDEX email_thread ON email(thread);"
     /* Derived at delivery and never changed; apart, so that a flag does not write them again. message_id and refs (each id
-     * ended by a line feed) are what THREAD (RFC5256-3) works on. */
+     * ended by a line feed) are what THREAD (RFC5256-3) works on; fields is a derived_fields record (message/derive.h). */
     "CREATE TABLE email_text(id INTEGER PRIMARY KEY REFERENCES email(id), envelope BLOB, body BLOB, bodystructure BLOB,"
-    " part_index BLOB, preview BLOB, message_id BLOB, refs BLOB);"
+    " part_index BLOB, preview BLOB, message_id BLOB, refs BLOB, fields BLOB);"
 
     "CREATE TABLE message(id INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL REFERENCES mailbox(id), uid INTEGER NOT "
     "NULL,"
@@ -106,10 +114,19 @@ static const char schema_sql[] =
     " at_us INTEGER NOT NULL);"
     "CREATE UNIQUE INDEX delivery_id ON delivery(id, recipient);";
 
+/* [i] lifts version i + 1. Never changed once it was released. */
+static const struct db_migration migrations[] = {
+    {"ALTER TABLE email ADD COLUMN has_attachment INTEGER;"
+     "ALTER TABLE email_text ADD COLUMN fields BLOB;"
+     "ALTER TABLE account ADD COLUMN derive_from INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE account ADD COLUMN derive_below INTEGER NOT NULL DEFAULT 0;"
+     "UPDATE account SET derive_below=next_id;"},
+};
+
 const struct db_schema account_schema = {
-    .application_id = 0x56724163, /* "VrAc" */
-    .version = 1,
+    .application_id = ACCOUNT_APPLICATION_ID,
+    .version = 1 + (int32_t)ARRAY_LEN(migrations),
     .oldest = 1,
     .create = schema_sql,
-    .migrations = NULL,
+    .migrations = migrations,
 };

@@ -5,6 +5,7 @@
 #include "store/sqlite/db.h"
 
 #define ACCOUNT_DATABASE "account.db"
+#define ACCOUNT_APPLICATION_ID 0x56724163 /* "VrAc" */
 
 /* What a tombstone, a floor or an annotation is about. The numbers are in databases: fixed for good. */
 enum object_type {

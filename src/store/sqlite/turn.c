@@ -31,7 +31,9 @@ enum err turn_load_counters(struct sqlite_account *account) {
     sqlite3_stmt *stmt;
     bool is_row;
     TRY(db_query(account->db, &stmt,
-                 "SELECT modseq, next_id, octets, messages, uidvalidity, epoch, hash_key FROM account WHERE id=1", ""));
+                 "SELECT modseq, next_id, octets, messages, uidvalidity, epoch, hash_key, derive_from, derive_below"
+                 " FROM account WHERE id=1",
+                 ""));
     TRY(db_next(account->db, stmt, &is_row));
     if (!is_row)
         return ERR_PERMANENT;
@@ -40,6 +42,8 @@ enum err turn_load_counters(struct sqlite_account *account) {
     for (size_t i = 0; is_good && i < HASH_KEY_SIZE; i++)
         account->hash_key[i] = key.p[i];
     account->epoch = column_u64(stmt, 5);
+    account->derive_from = column_u64(stmt, 7);
+    account->derive_below = column_u64(stmt, 8);
     account->counters = (struct counters){column_u64(stmt, 0), column_u64(stmt, 1), column_u64(stmt, 2),
                                           column_u64(stmt, 3), column_u32(stmt, 4)};
     db_done(stmt);

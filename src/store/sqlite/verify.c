@@ -5,6 +5,8 @@
  */
 #include "store/sqlite/account_impl.h"
 
+#include "message/derive.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -118,11 +120,29 @@ static enum err check_blobs(struct sqlite_account *account, struct checking *c) 
     }
 }
 
+/* Stored records must be what readers take. */
+static enum err check_fields(struct sqlite_account *account, struct checking *c) {
+    sqlite3_stmt *stmt;
+    TRY(db_query(account->db, &stmt, "SELECT id, fields FROM email_text WHERE fields IS NOT NULL", ""));
+    for (;;) {
+        bool is_row;
+        TRY(db_next(account->db, stmt, &is_row));
+        if (!is_row)
+            return ERR_OK;
+        if (record_check(&derived_fields_record, column_view(stmt, 1)) == ERR_OK)
+            continue;
+        ++*c->n;
+        buf_printf(c->problems, "email: its fields cannot be read (id %llu)\n",
+                   (unsigned long long)column_u64(stmt, 0));
+    }
+}
+
 static enum err verify(struct sqlite_account *account, void *arg) {
     struct checking *c = arg;
     TRY(db_verify(account->db, c->problems, c->n));
     for (size_t i = 0; i < ARRAY_LEN(rules); i++)
         TRY(check_rule(account, c, i));
+    TRY(check_fields(account, c));
     TRY(check_blobs(account, c));
     return buf_err(c->problems);
 }
