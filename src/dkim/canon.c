@@ -146,14 +146,16 @@ static bool after_cr(struct form *form, uint8_t c) {
     return false;
 }
 
-/* Octets at v that are neither CR nor, when relaxed, blank. */
+/* Octets at v, which begins with none of them, that are neither CR nor, when relaxed, white space that changes: a space
+ * between two other octets does not. */
 static size_t plain_run(const struct form *form, struct view v) {
     if (form->canon == DKIM_SIMPLE) {
         const uint8_t *cr = memchr(v.p, '\r', v.n);
         return cr ? (size_t)(cr - v.p) : v.n;
     }
     size_t n = 0;
-    while (n < v.n && v.p[n] != '\r' && v.p[n] != ' ' && v.p[n] != '\t')
+    while (n < v.n && v.p[n] != '\r' && v.p[n] != '\t' &&
+           (v.p[n] != ' ' || (n + 1 < v.n && !is_blank(v.p[n + 1]) && v.p[n + 1] != '\r')))
         n++;
     return n;
 }

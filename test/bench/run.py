@@ -3,7 +3,7 @@
 
     run.py [--quick] [--only PART[,PART...]]
 
-Parts: store, loop, message, start, memory, accounts, connections, deliver, logins.
+Parts: store, loop, message, dkim, start, memory, accounts, connections, deliver, logins.
 VEREDUS is the program, BENCH_BIN the folder of the load generators, BENCH_JSON
 the file that gets everything measured. Nothing here decides a test: a missed
 target is printed and the exit status stays 0; it is 1 when something could not
@@ -365,6 +365,26 @@ def part_message(results, plan, _room):
             results.add(f"message: {what}, times as fast as GMime", times, "", "at least 5", least=5)
 
 
+def part_dkim(results, plan, room):
+    """One signature of a 10 KB message; keys and DNS are at hand. Rounds of ours and of opendkim's library in turns."""
+    directory = tempfile.mkdtemp(dir=room)
+    rates, theirs = {}, os.path.join(BENCH_BIN, "bench_opendkim")
+    for _ in range(plan.message_rounds):
+        rows = run_generator(results, "dkim", "--dir", directory, "--ms", plan.message_ms)
+        if os.access(theirs, os.X_OK):
+            done = subprocess.run([theirs, directory, str(plan.message_ms)], capture_output=True, text=True, timeout=300, check=True)
+            rows += [json.loads(line) for line in done.stdout.splitlines()]
+        for row in rows:
+            rates.setdefault((row["what"], row["reader"]), []).append(row["per_second"])
+    for (what, reader), values in rates.items():
+        results.add(f"dkim: {what}, {reader}", values, "/s")
+    for what in ("verify rsa-sha256", "sign rsa-sha256"):
+        if (what, "opendkim") in rates:
+            times = [a / b for a, b in zip(rates[what, "veredus"], rates[what, "opendkim"])]
+            results.add(f"dkim: {what}, times as fast as opendkim", times, "", "at least 1", least=1)
+    shutil.rmtree(directory)
+
+
 def part_start(results, plan, room):
     first, again = [], []
     for i in range(plan.starts):
@@ -458,7 +478,7 @@ def part_logins(results, plan, room):
         results.add("IMAPS: connect to logged in, 16 at a time, median", medians, "ms")
 
 
-PARTS = {"store": part_store, "loop": part_loop, "message": part_message, "start": part_start, "memory": part_memory,
+PARTS = {"store": part_store, "loop": part_loop, "message": part_message, "dkim": part_dkim, "start": part_start, "memory": part_memory,
          "accounts": part_accounts, "connections": part_connections, "deliver": part_deliver, "logins": part_logins}
 
 
