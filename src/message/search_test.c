@@ -4,7 +4,10 @@
 #include "message/search.h"
 #include "message/stream_parse.h"
 
+#include "base/utf8.h"
+
 #include <string.h>
+#include <unicase.h>
 
 /* RFC2045-6.8. */
 static void test_base64(void **state) {
@@ -117,7 +120,8 @@ static void test_search(void **state) {
     assert_true(find(&m, "subject", "CAF\xc3\x89 AU"));
     assert_true(find(&m, "Subject", ""));
     assert_false(find(&m, "Cc", ""));
-    assert_false(find(&m, "Subject", "cafe"));
+    assert_true(find(&m, "Subject", "cafe")); /* a decomposed text begins so */
+    assert_false(find(&m, "Subject", "cafe au"));
     assert_true(find(&m, "FROM", "EXAMPLE.org>"));
     assert_true(find(&m, "", "from: some"));
     assert_true(find(&m, NULL, "GR\xc3\x9cSSE"));
@@ -135,28 +139,119 @@ static void test_search(void **state) {
 static void test_fold(void **state) {
     (void)state;
     static const struct {
-        const char *upper, *lower;
+        const char *a, *b;
+        bool equal;
     } table[] = {
-        {"ABC[xyz", "abc[xyz"},
-        {"\xc3\x80\xc3\x9e\xc3\x97\xc3\x9f", "\xc3\xa0\xc3\xbe\xc3\x97\xc3\x9f"},                 /* Latin-1 */
-        {"\xc4\x80\xc4\xb9\xc5\x8a\xc5\xb8\xc5\xbd", "\xc4\x81\xc4\xba\xc5\x8b\xc3\xbf\xc5\xbe"}, /* Extended-A */
-        {"\xce\x91\xce\xa9\xcf\x82", "\xce\xb1\xcf\x89\xcf\x83"},                                 /* Greek */
-        {"\xd0\x81\xd0\x90\xd0\xaf", "\xd1\x91\xd0\xb0\xd1\x8f"},                                 /* Cyrillic */
-        {"\xff", "\xef\xbf\xbd"},
+        {"ABC[xyz", "abc[XYZ", true},
+        {"\xc3\x80\xc3\x9e", "\xc3\xa0\xc3\xbe", true},                 /* Latin-1 */
+        {"\xc4\xb9\xc5\x8a\xc5\xb8", "\xc4\xba\xc5\x8b\xc3\xbf", true}, /* Latin Extended-A */
+        {"\xce\x91\xce\xa9\xcf\x82", "\xce\xb1\xcf\x89\xce\xa3", true}, /* Greek, final sigma */
+        {"\xd0\x81\xd0\x90\xd0\xaf", "\xd1\x91\xd0\xb0\xd1\x8f", true}, /* Cyrillic */
+        {"\xd4\xb1\xd5\xb8", "\xd5\xa1\xd5\x88", true},                 /* Armenian */
+        {"Stra\xc3\x9f"
+         "e",
+         "STRASSE", true},                                      /* full folding */
+        {"\xef\xac\x83", "FFI", true},                          /* a ligature */
+        {"\xc3\xa9", "E\xcc\x81", true},                        /* composed and not */
+        {"a\xcc\xa3\xcc\x87", "A\xcc\x87\xcc\xa3", true},       /* marks in another order */
+        {"\xef\xbc\xa1\xe2\x91\xa0\xe3\x8e\x85", "a1kb", true}, /* full width, circled, square */
+        {"\xf0\x9d\x94\x84\xe2\x84\xab", "a\xc3\xa5", true},    /* mathematical, the unit of length */
+        {"\xea\xb0\x80", "\xe1\x84\x80\xe1\x85\xa1", true},     /* Hangul and its letters */
+        {"\xc7\x84", "D\xc5\xbe", true},                        /* the example of RFC5051-2 */
+        {"\xc4\xb1", "I", true},
+        {"\xff", "\xef\xbf\xbd", true},
+        {"e", "\xc3\xa9", false},
+        {"\xc3\x97", "x", false},
     };
-    struct buf out, again;
-    buf_init(&out, 1000);
-    buf_init(&again, 1000);
+    struct buf a, b;
+    buf_init(&a, 1000);
+    buf_init(&b, 1000);
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        buf_clear(&out);
-        buf_clear(&again);
-        search_fold(&out, view_cstr(table[i].upper));
-        assert_view(buf_view(&out), table[i].lower);
-        search_fold(&again, buf_view(&out));
-        assert_view(buf_view(&again), table[i].lower);
+        buf_clear(&a);
+        buf_clear(&b);
+        search_fold(&a, view_cstr(table[i].a));
+        search_fold(&b, view_cstr(table[i].b));
+        if (view_eq(buf_view(&a), buf_view(&b)) != table[i].equal)
+            fail_msg("case %zu: %.*s and %.*s", i, VIEW_FMT(buf_view(&a)), VIEW_FMT(buf_view(&b)));
     }
-    buf_fini(&out);
-    buf_fini(&again);
+    buf_fini(&a);
+    buf_fini(&b);
+}
+
+/* RFC5051-2: for every character there is, its title form and its decomposition fold to the same; folding again changes
+ * nothing. */
+static void test_every_character(void **state) {
+    (void)state;
+    struct buf text, folded, other;
+    buf_init(&text, 1000);
+    buf_init(&folded, 1000);
+    buf_init(&other, 1000);
+    for (uint32_t cp = 1; cp < 0x110000; cp++) {
+        if (cp >= 0xd800 && cp < 0xe000)
+            continue;
+        buf_clear(&text);
+        buf_clear(&folded);
+        buf_clear(&other);
+        buf_put_utf8(&text, cp);
+        search_fold(&folded, buf_view(&text));
+        search_fold(&other, buf_view(&folded));
+        if (!view_eq(buf_view(&folded), buf_view(&other)))
+            fail_msg("U+%04X: not stable", cp);
+        ucs4_t title = uc_totitle(cp);
+        if (title != cp) {
+            buf_clear(&text);
+            buf_clear(&other);
+            buf_put_utf8(&text, title);
+            search_fold(&other, buf_view(&text));
+            if (!view_eq(buf_view(&folded), buf_view(&other)))
+                fail_msg("U+%04X: differs from U+%04X", cp, title);
+        }
+    }
+    buf_fini(&text);
+    buf_fini(&folded);
+    buf_fini(&other);
+}
+
+/* A key is found wherever it lies in a long text, over every cut. */
+static void test_long_text(void **state) {
+    (void)state;
+    struct buf text, key;
+    buf_init(&text, 1000000);
+    buf_init(&key, 1000);
+    search_fold(&key, VIEW("\xd0\x98\xd0\xb3\xd0\xbb\xd0\xb0 E\xcc\xa3\xcc\x81!"));
+    for (size_t at = 16300; at < 16420; at++) {
+        buf_clear(&text);
+        for (size_t i = 0; i < at; i++)
+            buf_put_str(&text, i % 7 == 0 ? "\xd1\x8f" : i % 3 == 0 ? "\xe6\x97\xa5" : "x");
+        struct view before = utf8_truncate(buf_view(&text), at);
+        text.n = before.n;
+        assert_false(search_text(buf_view(&text), buf_view(&key)));
+        buf_put_str(&text, "\xd0\xb8\xd0\x93\xd0\xbb\xd0\xb0 \xe1\xba\xb9\xcc\x81! and more");
+        assert_true(search_text(buf_view(&text), buf_view(&key)));
+    }
+    assert_true(search_text(VIEW(""), VIEW("")));
+    assert_false(search_text(VIEW(""), VIEW("x")));
+    buf_fini(&text);
+    buf_fini(&key);
+}
+
+/* What HTML shows is found, what it is made of is not. */
+static void test_html(void **state) {
+    (void)state;
+    struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
+    struct message m;
+    assert_int_equal(
+        message_parse(arena,
+                      VIEW("Content-Type: text/html; charset=utf-8\n\n<style>p{}</style><p class=x>Caf&eacute; "
+                           "<b>au</b>\n lait<!-- no --><img alt=picture><br>next"),
+                      &m),
+        ERR_OK);
+    assert_true(find(&m, NULL, "CAF\xc3\x89 AU LAIT"));
+    assert_true(find(&m, NULL, "picture"));
+    assert_false(find(&m, NULL, "class"));
+    assert_false(find(&m, NULL, "eacute"));
+    assert_false(find(&m, NULL, "no"));
+    arena_free(arena);
 }
 
 /* Texts of several windows: a key lies across every border, is found to the last octet, and only once it is there. */
@@ -241,6 +336,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_windows),          cmocka_unit_test(test_failing_source), cmocka_unit_test(test_base64),
         cmocka_unit_test(test_quoted_printable), cmocka_unit_test(test_search),         cmocka_unit_test(test_fold),
+        cmocka_unit_test(test_every_character),  cmocka_unit_test(test_long_text),      cmocka_unit_test(test_html),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
