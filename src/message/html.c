@@ -646,9 +646,6 @@ void html_put_text(struct buf *out, struct view html, enum html_purpose purpose)
 
 /* -- The document's charset ----------------------------------------------------------------------- */
 
-/* The standard looks at the first 1024 octets. */
-#define CHARSET_OCTETS 1024
-
 /* "text/html; charset=x" */
 static struct view charset_in_content(struct view content) {
     ssize_t at;
@@ -677,7 +674,7 @@ struct view html_charset(struct view octets) {
         return VIEW("utf-16le");
     if (view_starts(octets, VIEW("\xfe\xff")))
         return VIEW("utf-16be");
-    html_tokens_init(&tokens, view_sub(octets, 0, CHARSET_OCTETS));
+    html_tokens_init(&tokens, view_sub(octets, 0, HTML_CHARSET_OCTETS));
     while (html_tokens_next(&tokens, &t)) {
         if (t.kind != HTML_START || t.tag != HTML_meta)
             continue;

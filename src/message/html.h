@@ -31,7 +31,9 @@ enum html_purpose {
 /* UTF-8 in and out. No tags, comments, styles, scripts, hidden elements; all named and numbered characters of HTML decoded;
  * linear time, constant depth. Lines end with LF; there is none at the end. */
 void html_put_text(struct buf *out, struct view html, enum html_purpose purpose);
-/* The charset that the document itself names (<meta charset>, byte order mark), from its first 1024 octets; empty: none. */
+/* The octets that may name a document's charset, as the standard has it. */
+#define HTML_CHARSET_OCTETS 1024
+/* The charset that the document itself names (<meta charset>, byte order mark), from its first octets; empty: none. */
 struct view html_charset(struct view octets);
 
 #endif

@@ -45,7 +45,7 @@ void message_part_put_characters(struct buf *out, const struct charset_table *ta
     bool is_begun = false, is_end = false;
     size_t at = 0;
     buf_init(&window, MESSAGE_WINDOW);
-    buf_init(&octets, (size_t)2 * MESSAGE_WINDOW + DECODE_HELD_MAX);
+    buf_init(&octets, (size_t)2 * MESSAGE_WINDOW + DECODE_HELD_MAX + HTML_CHARSET_OCTETS);
     decoder_init(&decoder, part->encoding);
     while (!is_end && buf_err(out) == ERR_OK) {
         struct view piece;
@@ -59,9 +59,12 @@ void message_part_put_characters(struct buf *out, const struct charset_table *ta
         decoder_feed(&decoder, &octets, piece);
         if (is_end)
             decoder_end(&decoder, &octets);
-        if (!is_begun)
+        if (!is_begun) {
+            if (octets.n < HTML_CHARSET_OCTETS && !is_end)
+                continue; /* a document's own word on its charset may still come */
             charset_stream_init(&stream, table, charset_of(table, part, buf_view(&octets)));
-        is_begun = true;
+            is_begun = true;
+        }
         charset_stream_put(&stream, buf_view(&octets), out);
         take_err(out, buf_err(&octets));
         buf_clear(&octets);
