@@ -177,7 +177,8 @@ static void test_parameters(void **state) {
     } table[] = {
         {VIEW_INIT("a.txt"), " attachment; filename=a.txt", NULL},
         {VIEW_INIT("a b.txt"), " attachment; filename=\"a b.txt\"", NULL},
-        {VIEW_INIT("a\"\\.txt"), " attachment; filename=\"a\\\"\\\\.txt\"", NULL},
+        {VIEW_INIT("a\"b.txt"), " attachment; filename=\"a\\\"b.txt\"", NULL},
+        {VIEW_INIT("a\\b.txt"), " attachment; filename*=utf-8''a%5Cb.txt", NULL},
         {VIEW_INIT(" a"), " attachment; filename*=utf-8''%20a", NULL},
         {VIEW_INIT("=?utf-8?q?a?="), " attachment; filename*=utf-8''%3D%3Futf-8%3Fq%3Fa%3F%3D", NULL},
         {VIEW_INIT("a\r\nX: b"), " attachment; filename=\"a  X: b\"", NULL},
@@ -217,8 +218,9 @@ static void test_signed(void **state) {
     struct fixture f;
     setup(&f, false, true);
     struct builder_part *mixed = builder_multipart(f.b, VIEW("mixed"));
-    assert_int_equal(builder_add(mixed, builder_leaf(f.b, VIEW("text/plain"), VIEW("From caf\xc3\xa9 to the next bar \n.\n"))),
-                     ERR_OK);
+    assert_int_equal(
+        builder_add(mixed, builder_leaf(f.b, VIEW("text/plain"), VIEW("From caf\xc3\xa9 to the next bar \n.\n"))),
+        ERR_OK);
     assert_int_equal(builder_write_entity(f.b, mixed, &f.sink.sink), ERR_OK);
     struct view entity;
     assert_int_equal(arena_view(f.arena, buf_view(&f.sink.out), &entity), ERR_OK);

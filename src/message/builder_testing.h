@@ -166,6 +166,7 @@ struct round_part {
     struct round_part *next, *child;
     struct builder_part *part;
     bool is_leaf, is_message, is_entity, is_text, is_signed;
+    bool has_charset;          /* given by the builder */
     struct view type, content; /* the content as it must come back */
     struct round_param params[3];
     size_t param_count;
@@ -363,6 +364,7 @@ static inline const char *make_leaf(struct round *r, struct round_part *p) {
         p->is_text = view_starts(p->type, VIEW("text/")) || view_starts(p->type, VIEW("message/"));
         p->content = p->is_text ? normalised(r->arena, content, view_starts(p->type, VIEW("text/"))) : content;
         p->part = builder_leaf(r->builder, p->type, content);
+        p->has_charset = view_starts(p->type, VIEW("text/"));
         break;
     }
     return p->part == NULL ? "leaf" : add_details(r, p);
@@ -555,6 +557,10 @@ static inline const char *compare_leaf(const struct message *message, const stru
     decode_put_body(&out, message, m);
     if (!view_eq(buf_view(&out), p->content))
         error = "the content differs";
+    buf_clear(&out);
+    decode_put_text(&out, NULL, message, m);
+    if (p->has_charset && !view_eq(buf_view(&out), p->content))
+        error = "the text differs";
     buf_fini(&out);
     return error;
 }
@@ -645,43 +651,54 @@ static inline const char *compare_fields(const struct round *r, struct view head
     return at == r->field_count ? NULL : "a field is missing";
 }
 
-/* One message there and back. On an error *written holds it, when it was written; the caller has inited it. */
-static inline const char *round_trip(struct choices *c, struct buf *written) {
-    struct round r = {.c = c, .arena = c->arena};
-    struct round_sink sink = {.sink = {round_write}};
-    struct message message;
-    size_t bits = choose(c, 8);
-    r.options = (struct builder_options){
+/* A message made from choices; bits: what the recipient takes. */
+static inline const char *round_make(struct round *r, struct choices *c, size_t bits, struct round_part **root) {
+    *r = (struct round){.c = c, .arena = c->arena};
+    r->options = (struct builder_options){
         .is_utf8 = (bits & 1) != 0,
         .allow_8bit = (bits & 2) != 0,
         .allow_binary = (bits & 4) != 0,
         .wall_us = INT64_C(1795556963) * 1000000,
         .host = VIEW("mail.example.org"),
     };
-    memcpy(r.options.seed, round_seed, sizeof(round_seed));
-    r.builder = builder_new(c->arena, &r.options);
-    if (r.builder == NULL)
+    memcpy(r->options.seed, round_seed, sizeof(round_seed));
+    r->builder = builder_new(c->arena, &r->options);
+    if (r->builder == NULL)
         return "builder";
-    const char *error = add_fields(&r);
-    struct round_part *root = error == NULL ? make_part(&r, 0, &error) : NULL;
+    const char *error = add_fields(r);
+    *root = error == NULL ? make_part(r, 0, &error) : NULL;
+    return error;
+}
+
+static inline const char *round_compare(struct round *r, const struct round_part *root, struct view all) {
+    struct message message;
+    const char *error = check_octets(r, all);
+    if (error == NULL && message_parse(r->arena, all, &message) != ERR_OK)
+        error = "parse";
+    if (error == NULL && message.degraded)
+        error = "degraded";
+    if (error == NULL)
+        error = compare_fields(r, message_part_header(&message, message.root));
+    if (error == NULL)
+        error = compare_part(r, &message, root, message.root, false);
+    return error;
+}
+
+/* One message there and back. On an error *written holds it, when it was written; the caller has inited it. */
+static inline const char *round_trip(struct choices *c, struct buf *written) {
+    struct round r;
+    struct round_part *root = NULL;
+    struct round_sink sink = {.sink = {round_write}};
+    const char *error = round_make(&r, c, choose(c, 8), &root);
     if (error != NULL)
         return error;
     buf_init(&sink.out, 64 * 1024 * 1024);
     if (builder_write(r.builder, root->part, &sink.sink) != ERR_OK)
         error = "write";
-    struct view all = buf_view(&sink.out);
     if (error == NULL)
-        error = check_octets(&r, all);
-    if (error == NULL && message_parse(c->arena, all, &message) != ERR_OK)
-        error = "parse";
-    if (error == NULL && message.degraded)
-        error = "degraded";
-    if (error == NULL)
-        error = compare_fields(&r, message_part_header(&message, message.root));
-    if (error == NULL)
-        error = compare_part(&r, &message, root, message.root, false);
+        error = round_compare(&r, root, buf_view(&sink.out));
     if (error != NULL && written != NULL)
-        buf_put(written, all);
+        buf_put(written, buf_view(&sink.out));
     buf_fini(&sink.out);
     return error;
 }

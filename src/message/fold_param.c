@@ -13,16 +13,17 @@ static bool is_attribute_octet(uint8_t c) {
     return c > ' ' && c < 127 && view_find_byte(VIEW("()<>@,;:\\\"/[]?=*'%"), c) < 0;
 }
 
-/* Needs "name*=utf-8''...": 8-bit text, what readers take for an encoded word or drop, and spaces that they trim. */
+/* Needs "name*=utf-8''...": 8-bit text, what readers take for an encoded word or drop, spaces that they trim, and
+ * backslashes, which some leave doubled and others take for the quoting of the closing quote. */
 static bool needs_extended(struct view v, bool is_utf8) {
-    return (!is_utf8 && !utf8_is_ascii(v)) || view_find(v, VIEW("=?")) >= 0 ||
+    return (!is_utf8 && !utf8_is_ascii(v)) || view_find(v, VIEW("=?")) >= 0 || view_find_byte(v, '\\') >= 0 ||
            view_find(v, FOLD_BYTE_ORDER_MARK) >= 0 || (v.n > 0 && (v.p[0] == ' ' || v.p[v.n - 1] == ' '));
 }
 
 static size_t octet_cost(uint8_t c, bool is_extended) {
     if (is_extended)
         return is_attribute_octet(c) ? 1 : 3;
-    return c == '"' || c == '\\' ? 2 : 1;
+    return c == '"' ? 2 : 1;
 }
 
 static size_t value_cost(struct view v, bool is_extended) {
