@@ -46,12 +46,34 @@ static size_t token_end(struct view v, size_t at, bool is_value) {
     return at;
 }
 
+/* Octets after a quote that are looked at for the name of the next parameter. */
+#define NEXT_NAME_MAX 80
+
+/* Does the quote at `at` end its value? One in the middle of a careless file name ("my "best" file.pdf") does not: an end,
+ * a ";", a comment, or another parameter whose ";" is missing follows the last one. */
+static bool closes_value(struct view v, size_t at) {
+    size_t i = at + 1;
+    while (i < v.n && is_space(v.p[i]))
+        i++;
+    if (i >= v.n || v.p[i] == ';' || v.p[i] == '(' || v.p[i] == ',')
+        return true;
+    size_t start = i;
+    while (i < v.n && i - start < NEXT_NAME_MAX && (ascii_is_alnum(v.p[i]) || v.p[i] == '-' || v.p[i] == '*'))
+        i++;
+    if (i > start && i < v.n && v.p[i] == '=')
+        return true;
+    /* Without any other quote this one is the last. */
+    struct view rest = view_skip(v, at + 1);
+    ssize_t other = view_find_byte(rest, '"');
+    return other < 0 || view_find_byte(view_sub(rest, 0, (size_t)other), ';') >= 0;
+}
+
 /* A quoted string whose opening quote is at `at`; *end is set after it. A missing closing quote ends at the ";" or the
  * line end, or else takes everything. */
 static struct view quoted_value(struct arena *arena, struct view v, size_t at, size_t *end) {
     size_t i = at + 1;
     bool plain = true;
-    while (i < v.n && v.p[i] != '"') {
+    while (i < v.n && !(v.p[i] == '"' && closes_value(v, i))) {
         if (v.p[i] == '\\' && i + 1 < v.n) {
             plain = false;
             i++;
