@@ -2,6 +2,7 @@
 #include "message/report.h"
 
 #include "message/fold.h"
+#include "message/nfc.h"
 
 #include "base/utf8.h"
 
@@ -128,7 +129,13 @@ static void put_text_part(struct buf *buf, const struct mdn_request *r, struct b
         put_value(value, r->mdn.error, true);
     }
     buf_put(value, VIEW("\r\n"));
-    put_body(buf, buf_view(value), r->is_utf8);
+    struct buf text;
+    buf_init(&text, 64 * 1024);
+    net_unicode_put(&text, buf_view(value)); /* RFC5198-2 */
+    put_body(buf, buf_view(&text), r->is_utf8);
+    if (buf->err == ERR_OK)
+        buf->err = buf_err(&text);
+    buf_fini(&text);
     buf_clear(value);
 }
 
