@@ -6,6 +6,7 @@
 #include "store/sqlite/store_testing.h"
 
 #include "message/derive.h"
+#include "message/search.h"
 #include "message/text.h"
 
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #define LARGE_SIZE ((uint64_t)150 * 1024 * 1024)
+#define ODD_SIZE ((uint64_t)60 * 1024 * 1024)
 /* What an operation may add to the high-water mark: arenas, windows, the database's cache, and under the sanitizer their
  * shadow and the memory that it holds back. Far below the message. */
 #define GROWTH_MAX_KB (40 * 1024)
@@ -39,26 +41,31 @@ static long high_water_kb(bool reset) {
     return kb;
 }
 
-/* A nameless file in the working directory: a text, and an attachment in base64 that fills it up. */
-static struct file *large_file(void) {
-    static const char head[] =
-        "From: a@example.org\r\nSubject: large\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
-        "--b\r\n\r\nThe text.\r\n--b\r\nContent-Type: application/zip; name=a.zip\r\n"
-        "Content-Disposition: attachment\r\nContent-Transfer-Encoding: base64\r\n\r\n";
-    static const char tail[] = "\r\n--b\r\n\r\nThe end.\r\n--b--\r\n";
-    static char piece[78 * 840];
+/* A nameless file in the working directory: head, `line` until it is `size` long, tail. */
+static struct file *large_file(const char *head, const char *line, const char *tail, uint64_t size) {
+    static char piece[64 * 1024];
+    struct view one = view_cstr(line);
+    size_t n = 0;
     int fd = open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     struct file *file = file_new_fd(fd);
-    uint64_t at = sizeof(head) - 1;
-    for (size_t i = 0; i < sizeof(piece); i++)
-        piece[i] = i % 78 == 76 ? '\r' : i % 78 == 77 ? '\n' : (char)('A' + i % 26);
+    uint64_t at = view_cstr(head).n;
+    for (; n + one.n <= sizeof(piece); n += one.n)
+        memcpy(piece + n, one.p, one.n);
     assert_int_equal(file_write(file, view_cstr(head), 0), ERR_OK);
-    for (; at < LARGE_SIZE; at += sizeof(piece))
-        assert_int_equal(file_write(file, view_of(piece, sizeof(piece)), at), ERR_OK);
+    for (; at < size; at += n)
+        assert_int_equal(file_write(file, view_of(piece, n), at), ERR_OK);
     assert_int_equal(file_write(file, view_cstr(tail), at), ERR_OK);
     return file;
 }
+
+/* A text, and an attachment in base64 that fills it up. */
+#define USUAL_HEAD                                                                               \
+    "From: a@example.org\r\nSubject: large\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" \
+    "--b\r\n\r\nThe text.\r\n--b\r\nContent-Type: application/zip; name=a.zip\r\n"               \
+    "Content-Disposition: attachment\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+#define USUAL_LINE "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAxMjM0\r\n"
+#define USUAL_TAIL "\r\n--b\r\n\r\nThe end.\r\n--b--\r\n"
 
 static void check_growth(const char *what, long before_kb) {
     long growth_kb = high_water_kb(false) - before_kb;
@@ -102,7 +109,7 @@ static void index_text(struct fixture *f, const struct message_item *item) {
 }
 
 static void large(struct fixture *f) {
-    struct file *file = large_file();
+    struct file *file = large_file(USUAL_HEAD, USUAL_LINE, USUAL_TAIL, LARGE_SIZE);
     long before_kb = high_water_kb(true);
     append_large(f, file, true);
     check_growth("delivery", before_kb);
@@ -117,6 +124,55 @@ static void large(struct fixture *f) {
     check_growth("verify", before_kb);
 }
 
+/* Searches and reads a message as sessions do. */
+static void read_large(struct fixture *f, const struct message_item *item) {
+    struct blob_source source;
+    struct message message;
+    struct buf work;
+    struct arena *chunk = arena_new("chunk", BLOB_SOURCE_ARENA), *parts = arena_new("parts", MESSAGE_ARENA_BUDGET);
+    buf_init(&work, 1000);
+    blob_source_init(&source, f->account, item->blob, item->size, chunk);
+    assert_int_equal(message_parse_source(parts, &source.source, &message), ERR_OK);
+    assert_false(search_body(NULL, &message, VIEW("is not there"), &work));
+    assert_int_equal(buf_err(&work), ERR_OK);
+    buf_fini(&work);
+    arena_free(chunk);
+    arena_free(parts);
+}
+
+/* What is large in other ways. */
+static void odd_shapes(struct fixture *f) {
+    static const struct {
+        const char *name, *head, *line, *tail;
+    } shapes[] = {
+        {"a header without end", "Subject: large\r\n", "X-Field: and its value\r\n", ""},
+        {"one field", "Subject: large\r\nTo: a@example.org", ",\r\n =?utf-8?q?name?= <a@example.org>", ""},
+        {"one line", "Subject: large\r\n\r\n", "x", ""},
+        {"line ends", "", "\r\n", ""},
+        {"more parts than are looked at", "Subject: large\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n",
+         "--b\r\nContent-Type: text/plain; name=x\r\n\r\ntext\r\n", "--b--\r\n"},
+        {"messages in messages", "", "Content-Type: message/rfc822\r\n\r\n", ""},
+        {"text", "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
+         "=C3=A9t=C3=A9 =\r\n", ""},
+        {"HTML in base64", "Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n",
+         "PHA+PGI+d29yZHMgPC9iPjwvcD48cD48Yj53b3JkcyA8L2I+PC9w\r\n", ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
+        struct file *file = large_file(shapes[i].head, shapes[i].line, shapes[i].tail, ODD_SIZE);
+        long before_kb = high_water_kb(true);
+        append_large(f, file, false);
+        file_unref(file);
+        struct message_item item = fetch_one(f, mailbox_id(f, VIEW("INBOX")), (uint32_t)i + 1, 1023);
+        assert_true(item.size >= ODD_SIZE);
+        read_large(f, &item);
+        struct buf text;
+        buf_init(&text, TEXT_INDEX_MAX);
+        assert_int_equal(blob_index_text_put(f->account, item.blob, item.size, NULL, &text), ERR_OK);
+        buf_fini(&text);
+        check_growth(shapes[i].name, before_kb);
+    }
+}
+
 static enum err remove_tree(void *ctx, struct view name) {
     struct disk *disk = ctx, *sub;
     char path[300];
@@ -129,8 +185,7 @@ static enum err remove_tree(void *ctx, struct view name) {
     return disk_remove(disk, path);
 }
 
-static void in_constant_memory(void **state) {
-    (void)state;
+static void on_a_real_disk(void (*body)(struct fixture *f)) {
     char path[] = "large-test-XXXXXX";
     struct fixture f;
     assert_non_null(mkdtemp(path));
@@ -138,11 +193,47 @@ static void in_constant_memory(void **state) {
     fixture_init(&f, WAY_DIRECT, disk_new_fd(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
     f.params.size_max = 2 * LARGE_SIZE;
     assert_int_equal(fixture_connect(&f), ERR_OK);
-    large(&f);
+    body(&f);
     fixture_close(&f);
     assert_int_equal(disk_list(disk, ".", remove_tree, disk), ERR_OK);
     disk_free(disk);
     assert_int_equal(rmdir(path), 0);
+}
+
+static void in_constant_memory(void **state) {
+    (void)state;
+    on_a_real_disk(large);
+}
+
+static void odd_ones_too(void **state) {
+    (void)state;
+    on_a_real_disk(odd_shapes);
+}
+
+/* Fields that are too long to be kept are absent, and has_attachment is known all the same. */
+static void long_fields(struct fixture *f) {
+    struct buf text;
+    buf_init(&text, 1000000);
+    buf_put_str(&text, "Subject: x\r\nTo: first@example.org");
+    for (int i = 0; i < DERIVED_ADDRESSES_MAX; i++)
+        buf_printf(&text, ",\r\n \"%0150d\" <%d@example.org>", i, i);
+    buf_put_str(&text, "\r\nContent-Disposition: attachment; filename=x\r\nContent-Type: application/x\r\n\r\nx\r\n");
+    struct file *file;
+    assert_int_equal(file_new_memory("mail", &file), ERR_OK);
+    assert_int_equal(file_write(file, buf_view(&text), 0), ERR_OK);
+    append_large(f, file, true);
+    file_unref(file);
+    uint32_t uid = mailbox_of(f, mailbox_id(f, VIEW("INBOX"))).uidnext - 1;
+    struct message_item item = fetch_one(f, mailbox_id(f, VIEW("INBOX")), uid, ITEM_FIELDS);
+    assert_int_equal(item.fields.n, 0);
+    assert_int_equal(item.has_attachment, ATTACHMENT_YES);
+    buf_fini(&text);
+    uid = append(f, mailbox_id(f, VIEW("INBOX")), 0, VIEW("Subject: y\r\n\r\nz\r\n"));
+    item = fetch_one(f, mailbox_id(f, VIEW("INBOX")), uid, ITEM_FIELDS);
+    assert_true(item.fields.n > 0);
+    assert_int_equal(item.has_attachment, ATTACHMENT_NO);
+    item = fetch_one(f, mailbox_id(f, VIEW("INBOX")), uid, ITEM_PREVIEW); /* what was not asked for does not come */
+    assert_int_equal(item.fields.n, 0);
 }
 
 /* Reading in windows gives what was stored, at every border of a window, in process and through a channel. */
@@ -197,6 +288,7 @@ static void each_way(void **state) {
     (void)state;
     for (int way = WAY_DIRECT; way <= WAY_CHANNEL; way++) {
         fixture_run((enum way)way, windows);
+        fixture_run((enum way)way, long_fields);
         fixture_run((enum way)way, text_for_the_index);
     }
 }
@@ -204,6 +296,7 @@ static void each_way(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_constant_memory),
+        cmocka_unit_test(odd_ones_too),
         cmocka_unit_test(each_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
