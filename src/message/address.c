@@ -170,6 +170,8 @@ static struct view read_words(struct scan *s, size_t from, size_t to, enum space
     bool plain = true;
     for (size_t i = from; i < to && plain; i++) {
         uint8_t c = s->in.p[i];
+        if (is_ordinary(c))
+            continue;
         plain = c != '"' && c != '(' && c != '\\' && c != '\r' && c != '\n' && c != '\t' &&
                 (c != ' ' || (spaces == SPACES_KEPT && s->in.p[i - 1] != ' '));
     }
@@ -252,6 +254,8 @@ struct shape {
     size_t host_end;     /* after the domain that follows it */
     bool has_text;       /* anything but white space and comments */
     bool is_unseparated; /* the next entry begins at `end`, without "," or ";" */
+    bool has_comment;
+    size_t angle_at; /* the last "@" within "<>" */
 };
 
 /* The words of an entry, as they go by: a word is what no white space or comment parts, or what dots join over these. */
@@ -312,6 +316,7 @@ static struct shape find_shape(struct scan *s, size_t start) {
                       .colon = NONE,
                       .local = NONE,
                       .at_sign = NONE,
+                      .angle_at = NONE,
                       .host_end = NONE};
     struct word_track w = {NONE, NONE, NONE, NONE, false};
     size_t i = start;
@@ -320,6 +325,7 @@ static struct shape find_shape(struct scan *s, size_t start) {
         size_t next = is_ordinary(c) ? skip_ordinary(s, i + 1, s->in.n) : skip_element(s, i, s->in.n);
         bool in_angle = e.open != NONE && e.close == NONE;
         if (is_space(c) || (c == '(' && next > i + 1)) {
+            e.has_comment |= c == '(';
             i = next;
             continue;
         }
@@ -340,7 +346,7 @@ static struct shape find_shape(struct scan *s, size_t start) {
             if (e.open == NONE)
                 e.name_end = i;
             e.open = i;
-            e.close = NONE;
+            e.close = e.angle_at = NONE;
             w.tail = NONE;
         } else if (c == ';' || (c == ',' && !(in_angle && s->in.p[e.open + 1] == '@'))) {
             break;
@@ -350,11 +356,15 @@ static struct shape find_shape(struct scan *s, size_t start) {
         } else if (is_bracketed_address(s, &e, i, next)) {
             e.name_end = e.open = i;
             e.close = next - 1;
+            e.angle_at = i + 1 + (size_t)view_rfind_byte(view_sub(s->in, i + 1, next - i - 1), '@');
             w.angle_has_at = true;
         } else if (e.open == NONE && c != '>' && !take_element(s, &e, &w, i, next)) {
             return e;
         }
-        w.angle_has_at |= in_angle && c == '@';
+        if (in_angle && c == '@') {
+            w.angle_has_at = true;
+            e.angle_at = i;
+        }
         e.has_text |= c != '>';
         i = next;
     }
@@ -370,17 +380,14 @@ static struct shape find_shape(struct scan *s, size_t start) {
     return e;
 }
 
-/* The last octet `byte` outside of quotes and comments in in[from, to), or the first one; NONE. */
-static size_t find_octet(struct scan *s, size_t from, size_t to, uint8_t byte, bool is_last) {
-    size_t found = NONE;
-    /* What is looked for is not ordinary. */
-    for (size_t i = skip_ordinary(s, from, to); i < to && (is_last || found == NONE); i = skip_ordinary(s, i, to)) {
-        size_t next = skip_element(s, i, to);
+/* The first octet `byte`, which is not ordinary, outside of quotes and comments in in[from, to); NONE. */
+static size_t find_octet(struct scan *s, size_t from, size_t to, uint8_t byte) {
+    for (size_t i = skip_ordinary(s, from, to); i < to; i = skip_ordinary(s, i, to)) {
         if (s->in.p[i] == byte)
-            found = i;
-        i = next;
+            return i;
+        i = skip_element(s, i, to);
     }
-    return found;
+    return NONE;
 }
 
 /* "mailto:joe@example.org" in place of an address. */
@@ -418,21 +425,22 @@ static void read_angle(struct scan *s, const struct shape *e, struct address *a)
         from++;
     if (from < e->close && s->in.p[from] == '@') {
         /* RFC5322-4.4: obs-route = "@a,@b:" */
-        size_t colon = find_octet(s, from, e->close, ':', false);
+        size_t colon = find_octet(s, from, e->close, ':');
         if (colon != NONE) {
             a->adl = read_words(s, from, colon, SPACES_DROPPED);
             from = colon + 1;
         }
     }
     from = skip_mailto(s, from, e->close);
-    read_addr_spec(s, from, find_octet(s, from, e->close, '@', true), e->close, a);
+    bool has_at = e->angle_at != NONE && e->angle_at >= from;
+    read_addr_spec(s, from, has_at ? e->angle_at : NONE, e->close, a);
 }
 
 static void read_entry(struct scan *s, const struct shape *e, struct list_builder *b) {
     struct address a = {.kind = ADDRESS_MAILBOX};
     size_t name_end = e->open != NONE ? e->name_end : e->at_sign != NONE ? e->local : e->start;
     struct view name = read_words(s, e->start, name_end, SPACES_KEPT);
-    a.name = name.n > 0 ? name : read_comment(s, e->start, e->end);
+    a.name = name.n > 0 ? name : e->has_comment ? read_comment(s, e->start, e->end) : VIEW_NONE;
     if (e->open != NONE)
         read_angle(s, e, &a);
     else if (e->at_sign != NONE)

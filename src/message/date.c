@@ -78,42 +78,40 @@ static const struct {
     {VIEW_INIT("EEST"), 180}, {VIEW_INIT("MSK"), 180},  {VIEW_INIT("JST"), 540},  {VIEW_INIT("KST"), 540},
 };
 
-/* 1 to 12, or 0: no month. */
-static int month_of(struct view word) {
-    if (word.n < 3)
-        return 0;
-    for (size_t i = 0; i < ARRAY_LEN(months); i++)
-        if (view_starts_nocase(word, months[i]))
-            return (int)i + 1;
-    for (size_t i = 0; i < ARRAY_LEN(local_months); i++)
-        if (view_starts_nocase(word, local_months[i].name))
-            return local_months[i].month;
-    return 0;
+static void take_month(struct fields *f, struct view word, int month) {
+    bool is_first = f->month < 0;
+    if (is_first || f->month_may_be_day)
+        f->month = month;
+    f->month_may_be_day = is_first && f->day < 0 && view_starts_nocase(word, VIEW("mar"));
+}
+
+static void take_zone(struct fields *f, int minutes) {
+    /* "GMT+0200" and "+0200 (CEST)": an offset in digits says more than a name. */
+    if (f->has_zone || f->hour < 0)
+        return;
+    f->zone = minutes;
+    f->has_zone = f->zone_known = true;
 }
 
 static void take_word(struct fields *f, struct view word) {
-    int month = month_of(word);
-    if (month > 0) {
-        bool is_first = f->month < 0;
-        if (is_first || f->month_may_be_day)
-            f->month = month;
-        f->month_may_be_day = is_first && f->day < 0 && view_starts_nocase(word, VIEW("mar"));
-        return;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(zones); i++) {
-        if (view_eq_nocase(word, zones[i].name)) {
-            /* "GMT+0200" and "+0200 (CEST)": an offset in digits says more than a name. */
-            if (!f->has_zone && f->hour >= 0) {
-                f->zone = zones[i].minutes;
-                f->has_zone = f->zone_known = true;
-            }
+    for (size_t i = 0; i < ARRAY_LEN(days) && word.n >= 3; i++)
+        if (view_starts_nocase(word, days[i]))
+            return;
+    for (size_t i = 0; i < ARRAY_LEN(months) && word.n >= 3; i++)
+        if (view_starts_nocase(word, months[i])) {
+            take_month(f, word, (int)i + 1);
             return;
         }
-    }
-    if (word.n >= 3)
-        for (size_t i = 0; i < ARRAY_LEN(days); i++)
-            if (view_starts_nocase(word, days[i]))
-                return;
+    for (size_t i = 0; i < ARRAY_LEN(zones); i++)
+        if (view_eq_nocase(word, zones[i].name)) {
+            take_zone(f, zones[i].minutes);
+            return;
+        }
+    for (size_t i = 0; i < ARRAY_LEN(local_months); i++)
+        if (view_starts_nocase(word, local_months[i].name)) {
+            take_month(f, word, local_months[i].month);
+            return;
+        }
     if (view_eq_nocase(word, VIEW("AM")))
         f->is_am = true;
     else if (view_eq_nocase(word, VIEW("PM")))
