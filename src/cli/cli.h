@@ -96,6 +96,7 @@ int cmd_alias_add(const struct invocation *in);
 int cmd_alias_remove(const struct invocation *in);
 int cmd_alias_list(const struct invocation *in);
 int cmd_message_parse(const struct invocation *in);
+int cmd_message_text(const struct invocation *in);
 int cmd_dns_lookup(const struct invocation *in);
 int cmd_dkim_verify(const struct invocation *in);
 int cmd_arc_verify(const struct invocation *in);

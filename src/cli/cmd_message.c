@@ -4,8 +4,11 @@
 #include "cli/message_file.h"
 #include "cli/show_message.h"
 #include "message/stream_parse.h"
+#include "message/text.h"
 
 #include <string.h>
+
+#define TEXT_SHOWN_MAX (64u << 20) /* octets of text that are shown: more than anybody reads */
 
 /* A message, its file, and what it takes to read it. */
 struct reading {
@@ -55,6 +58,30 @@ int cmd_message_parse(const struct invocation *in) {
         (void)putchar('\n');
     }
     json_decref(shown);
+    reading_close(&r);
+    return status;
+}
+
+int cmd_message_text(const struct invocation *in) {
+    struct reading r;
+    struct buf text;
+    if (!reading_open(&r, in->positional[0]))
+        return CLI_FAILED;
+    buf_init(&text, TEXT_SHOWN_MAX);
+    message_text_put(&text, &r.charsets, &r.message);
+    enum err err = buf_err(&text);
+    int status = CLI_OK;
+    if (err == ERR_LIMIT)
+        cli_say("only the first %u MiB of the text are shown. `veredus message parse` tells where the rest is.",
+                TEXT_SHOWN_MAX >> 20);
+    if (err != ERR_OK && err != ERR_LIMIT) {
+        cli_say("cannot read %s: %s.", in->positional[0], err == ERR_IO ? strerror(r.file.error) : err_name(err));
+        status = CLI_FAILED;
+    } else if (text.n > 0 && fwrite(text.p, 1, text.n, stdout) != text.n) {
+        cli_say("cannot write the text: standard output is closed.");
+        status = CLI_FAILED;
+    }
+    buf_fini(&text);
     reading_close(&r);
     return status;
 }

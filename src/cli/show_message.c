@@ -1,6 +1,7 @@
 /* Messages as JSON: the structure, the headers in their forms, and what a delivery derives. */
 #include "cli/show_message.h"
 
+#include "message/bodies.h"
 #include "message/forms.h"
 #include "message/header.h"
 #include "message/preview.h"
@@ -189,40 +190,26 @@ static const char *encoding_name(enum mime_encoding encoding) {
     return names[encoding];
 }
 
-static bool name_of(struct show *s, const struct mime_part *part) {
-    if (words_param(s->table, &part->disposition_params, VIEW("filename"), &s->text) == ERR_OK)
-        return true;
-    buf_clear(&s->text);
-    if (words_param(s->table, &part->params, VIEW("name"), &s->text) == ERR_OK)
-        return true;
-    buf_clear(&s->text);
-    return false;
+static json_t *type_value(struct show *s, const struct mime_part *part) {
+    buf_put(&s->text, part->type);
+    buf_put_byte(&s->text, '/');
+    buf_put(&s->text, part->subtype);
+    for (size_t i = 0; i < s->text.n; i++)
+        s->text.p[i] = ascii_lower(s->text.p[i]);
+    return taken(s);
 }
 
-/* Decoded in pieces, so that its size is no matter. */
+static json_t *name_value(struct show *s, const struct mime_part *part) {
+    mime_part_put_name(&s->text, s->table, part);
+    return s->text.n == 0 ? json_null() : taken(s);
+}
+
+/* Without decoding it into memory; null when the file cannot be read. */
 static json_t *decoded_size(struct show *s, const struct mime_part *part) {
-    struct decoder decoder;
-    struct buf window;
-    uint64_t size = 0;
-    enum err err = ERR_OK;
-    buf_init(&window, MESSAGE_WINDOW);
-    decoder_init(&decoder, part->encoding);
-    buf_clear(&s->text);
-    for (size_t at = 0; at < part->body_size && err == ERR_OK;) {
-        struct view octets;
-        err = message_body_read(s->message, part, at, MESSAGE_WINDOW, &window, &octets);
-        if (err == ERR_OK) {
-            decoder_feed(&decoder, &s->text, octets);
-            size += s->text.n;
-            at += octets.n;
-            buf_clear(&s->text);
-        }
-    }
-    decoder_end(&decoder, &s->text);
-    size += s->text.n;
-    buf_clear(&s->text);
-    buf_fini(&window);
-    return err == ERR_OK ? json_integer((json_int_t)size) : json_null();
+    uint64_t size;
+    if (mime_part_decoded_size(s->message, part, &size) != ERR_OK)
+        return json_null();
+    return json_integer((json_int_t)size);
 }
 
 /* "1.2"; null for a multipart that is the root: RFC3501-6.4.5 has no number for it. */
@@ -252,19 +239,14 @@ static json_t *part_value(struct show *s, const struct mime_part *part) {
     json_t *object = json_object();
     bool is_text = view_eq_nocase(part->type, VIEW("text"));
     put(object, "section", section_value(s));
-    buf_put(&s->text, part->type);
-    buf_put_byte(&s->text, '/');
-    buf_put(&s->text, part->subtype);
-    for (size_t i = 0; i < s->text.n; i++)
-        s->text.p[i] = ascii_lower(s->text.p[i]);
-    put(object, "type", taken(s));
+    put(object, "type", type_value(s, part));
     put(object, "params", params_value(s, &part->params));
     put(object, "charset", is_text ? lower(s, mime_part_charset(part)) : json_null());
     put(object, "encoding", json_string(encoding_name(part->encoding)));
     put(object, "encoding_written", text_or_null(part->encoding_text));
     put(object, "disposition", part->disposition.p == NULL ? json_null() : lower(s, part->disposition));
     put(object, "disposition_params", params_value(s, &part->disposition_params));
-    put(object, "file_name", name_of(s, part) ? taken(s) : json_null());
+    put(object, "file_name", name_value(s, part));
     put(object, "content_id", text_or_null(part->id));
     put(object, "description", part->description.p == NULL ? json_null() : decoded(s, part->description));
     put(object, "location", text_or_null(part->location));
@@ -320,28 +302,58 @@ static json_t *imap_text(struct show *s, bool is_envelope) {
     return value;
 }
 
-/* RFC8621-4.1.4 without its finer points: what is no multipart and either said to be an attachment or no text. */
-static bool is_attachment(const struct mime_part *part) {
-    return !part->is_multipart &&
-           (view_eq_nocase(part->disposition, VIEW("attachment")) || !view_eq_nocase(part->type, VIEW("text")));
+/* RFC3501-6.4.5: the number of a part, as section_value() has it. */
+static void put_section(struct buf *out, const struct mime_part *part) {
+    if (part->parent != NULL)
+        put_section(out, part->parent);
+    if (part->is_root && part->is_multipart)
+        return;
+    uint32_t number = 1;
+    if (!part->is_root)
+        for (const struct mime_part *child = part->parent->first_child; child != part; child = child->next)
+            number++;
+    buf_printf(out, "%s%u", out->n == 0 ? "" : ".", number);
 }
 
-/* A row for each attachment, from the structure already made. */
-static void collect_attachments(const json_t *shown, const struct mime_part *part, json_t *all) {
-    static const char *const keys[] = {"section", "type", "disposition", "file_name", "content_id", "decoded_size"};
-    if (is_attachment(part)) {
-        json_t *row = json_object();
-        for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-            put(row, keys[i], json_incref(json_object_get(shown, keys[i])));
-        (void)json_array_append_new(all, row);
-        return; /* what is inside an attached message is its own business */
+static json_t *sections_value(struct show *s, const struct message_parts *parts) {
+    json_t *all = json_array();
+    for (size_t i = 0; i < parts->count; i++) {
+        put_section(&s->text, parts->list[i]);
+        (void)json_array_append_new(all, taken(s));
     }
-    size_t i = 0;
-    for (const struct mime_part *child = part->first_child; child != NULL; child = child->next)
-        collect_attachments(json_array_get(json_object_get(shown, "parts"), i++), child, all);
+    return all;
 }
 
-static json_t *derived_value(struct show *s, const json_t *structure) {
+static json_t *attachments_value(struct show *s, const struct message_parts *parts) {
+    json_t *all = json_array();
+    for (size_t i = 0; i < parts->count; i++) {
+        const struct mime_part *part = parts->list[i];
+        json_t *row = json_object();
+        put_section(&s->text, part);
+        put(row, "section", taken(s));
+        put(row, "type", type_value(s, part));
+        put(row, "disposition", part->disposition.p == NULL ? json_null() : lower(s, part->disposition));
+        put(row, "file_name", name_value(s, part));
+        put(row, "content_id", text_or_null(part->id));
+        put(row, "decoded_size", decoded_size(s, part));
+        (void)json_array_append_new(all, row);
+    }
+    return all;
+}
+
+/* RFC8621-4.1.4: what to show, and what to offer. */
+static void put_bodies(struct show *s, json_t *object) {
+    struct message_bodies bodies;
+    if (message_bodies_find(s->scratch, s->message, &bodies) != ERR_OK)
+        return;
+    put(object, "text_body", sections_value(s, &bodies.text));
+    put(object, "html_body", sections_value(s, &bodies.html));
+    put(object, "attachments", attachments_value(s, &bodies.attachments));
+    put(object, "has_attachment", json_boolean(bodies.has_attachment));
+    arena_clear(s->scratch);
+}
+
+static json_t *derived_value(struct show *s) {
     json_t *object = json_object();
     struct view header = message_part_header(s->message, s->message->root);
     struct header_field field;
@@ -359,9 +371,7 @@ static json_t *derived_value(struct show *s, const json_t *structure) {
     arena_clear(s->scratch);
     message_preview_put(&s->text, s->table, s->message);
     put(object, "preview", taken(s));
-    json_t *attachments = json_array();
-    collect_attachments(structure, s->message->root, attachments);
-    put(object, "attachments", attachments);
+    put_bodies(s, object);
     put(object, "envelope", imap_text(s, true));
     put(object, "bodystructure", imap_text(s, false));
     return object;
@@ -379,9 +389,8 @@ json_t *show_message(const struct message *message, const struct charset_table *
     put_number(object, "part_count", message->part_count);
     put(object, "degraded", json_boolean(message->degraded));
     put(object, "has_nul", json_boolean(message->has_nul));
-    json_t *structure = root_value(&s, message->root);
-    put(object, "derived", derived_value(&s, structure));
-    put(object, "structure", structure);
+    put(object, "derived", derived_value(&s));
+    put(object, "structure", root_value(&s, message->root));
     buf_fini(&s.text);
     arena_free(s.scratch);
     return object;

@@ -155,6 +155,19 @@ def differences(shown, read, hint):
             yield f"root {field}", own, other
         return
     yield from tree_differences(shown["structure"], read["tree"], hint, 0, "")
+    sections = dict(sections_of(shown["structure"], hint, 0))
+    for field in ("text_body", "html_body", "attachments"):
+        own = [row if isinstance(row, str) else row["section"] for row in shown["derived"][field]]
+        other = [sections[index] for index in hint[field]]
+        if own != other:
+            yield field, own, other
+
+
+def sections_of(part, message, index):
+    """(number of a part in the hint, its section) for all of one message."""
+    yield index, part["section"]
+    for child, number in zip(part.get("parts", []), message["parts"][index]["body"].get("Multipart", [])):
+        yield from sections_of(child, message, number)
 
 
 def load(path):

@@ -115,6 +115,13 @@ def stray_line_of_python(d):
     return any(stray(header, rb"From |[\x21-\x39\x3b-\x7e]+:|[\t ]") or header[:1] in (b" ", b"\t") for header in headers(d))
 
 
+@rule("gmime", "message kind type")
+def cut_in_header(d):
+    """A message that ends in its header, in a line that is no field: that line is its body. GMime finds no message."""
+    header = d.header(d.ours)
+    return header and not re.search(rb"(^|\n)\r?\n$", header)
+
+
 @rule("email", "from")
 def from_with_space(d):
     """RFC5322-4.5: "From :" is a field. Python takes it for an mbox line."""

@@ -33,6 +33,12 @@ def test_parse(veredus, tmp_path):
     assert derived["references"] == ["0@example.org", "00@example.org"] and derived["preview"] == "Hello there."
     assert derived["envelope"].startswith('("Tue, 1 Jul 2003 10:52:37 +0200" "Re: =?utf-8?b?w6k=?=" (("=?utf-8?q?J=C3=B6rg?=" NIL "j" ')
     assert derived["bodystructure"].startswith('(("text" "plain" ("CHARSET" "US-ASCII") NIL NIL "7BIT" 12 0')
+    assert derived["text_body"] == derived["html_body"] == ["1"] and derived["has_attachment"] is True
+    assert derived["attachments"] == [
+        {"section": "2", "type": "application/octet-stream", "disposition": "attachment", "file_name": "é.bin", "content_id": None,
+         "decoded_size": 3},
+        {"section": "3", "type": "message/rfc822", "disposition": None, "file_name": None, "content_id": None,
+         "decoded_size": len(b"Subject: inner\r\n\r\ntext")}]
     root = shown["structure"]
     fields = {field["name"]: field for field in root["headers"]}
     assert fields["From"]["addresses"] == [{"name": "Jörg", "email": "j@example.org"}]
@@ -50,6 +56,18 @@ def test_parse(veredus, tmp_path):
     assert message["message"]["headers"][0]["text"] == "inner"
 
 
+def test_text(veredus, tmp_path):
+    """Letters of other scripts, HTML as text, a line for the attachment, the message inside; nothing that moves a cursor."""
+    file = tmp_path / "letter.eml"
+    file.write_bytes(LETTER.replace(b"Hello there.", b"Hello \x1b[2Jthere."))
+    done = run(veredus, "message", "text", file)
+    assert (done.returncode, done.stderr) == (0, b"")
+    text = done.stdout.decode()
+    assert text.startswith("Hello [2Jthere.\n") and "é.bin" in text and "Subject: inner\n\ntext\n" in text and "\x1b" not in text
+    html = b"Content-Type: text/html; charset=iso-8859-1\n\n<p>Caf\xe9 &amp; <a href='https://example.org/'>tea</a></p>\n"
+    assert run(veredus, "message", "text", "-", stdin=html).stdout.decode() == "Café & tea <https://example.org/>\n"
+
+
 def test_standard_input_and_compact(veredus):
     """A pipe, whose octets can be read only once, and JSON on one line."""
     done = run(veredus, "message", "parse", "--compact", "-", stdin=LETTER)
@@ -61,9 +79,11 @@ def test_anything_is_a_message(veredus, octets):
     done = run(veredus, "message", "parse", "-", stdin=octets)
     assert (done.returncode, done.stderr) == (0, b"")
     assert json.loads(done.stdout)["size"] == len(octets)
+    done = run(veredus, "message", "text", "-", stdin=octets)
+    assert (done.returncode, done.stderr) == (0, b"") and done.stdout.decode("utf-8") is not None
 
 
-@pytest.mark.parametrize("verb", ["parse"])
+@pytest.mark.parametrize("verb", ["parse", "text"])
 def test_refusals(veredus, tmp_path, verb):
     for arguments, status, words in [((), 2, b"needs FILE"), (("a", "b"), 2, b"no use for"), (("--nothing", "a"), 2, b"no option"),
                                      ((tmp_path / "none",), 1, b"cannot read"), ((tmp_path,), 1, b"is a directory")]:
@@ -81,7 +101,7 @@ def peak_memory(*command):
     return int(subprocess.run([sys.executable, "-c", script, *command], capture_output=True, check=True, timeout=120).stdout)
 
 
-@pytest.mark.parametrize("verb", ["parse"])
+@pytest.mark.parametrize("verb", ["parse", "text"])
 def test_memory_is_constant(veredus, tmp_path, verb):
     """150 MB of attachment need no more memory than a letter does."""
     small, large = tmp_path / "small.eml", tmp_path / "large.eml"
