@@ -69,14 +69,16 @@ static enum err lower(struct arena *arena, struct view v, struct view *out) {
     return ERR_OK;
 }
 
-/* RFC5322-3.2.4: the text inside, appended; folds inside it are taken out. */
+/* RFC5322-3.2.4: the text inside, appended; folds inside it are taken out, and what may not stand there. */
 static void read_quoted(struct reader *r, struct buf *out) {
     (void)reader_byte(r);
     for (int c = reader_byte(r); c >= 0 && c != '"'; c = reader_byte(r)) {
         if (c == '\\')
             c = reader_byte(r);
-        if (c >= 0 && c != '\r' && c != '\n')
+        if (c >= ' ' && c != 0x7f)
             buf_put_byte(out, (uint8_t)c);
+        else if (c == '\t')
+            buf_put_byte(out, ' ');
     }
 }
 

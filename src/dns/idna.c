@@ -69,6 +69,16 @@ enum err dns_idna_to_ascii(struct view name, struct arena *arena, struct view *o
     return err;
 }
 
+/* RFC5891-5.4: whether the text is what the A-label stands for; others (xn--a hides a control character) are left alone. */
+static bool comes_back(const char *text, struct view label) {
+    uint8_t *ascii = NULL;
+    bool same = idn2_lookup_u8((const uint8_t *)text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK &&
+                view_eq_nocase(view_cstr((const char *)ascii), label);
+    if (ascii)
+        idn2_free(ascii);
+    return same;
+}
+
 enum err dns_idna_to_unicode(struct view name, struct arena *arena, struct view *out) {
     struct buf unicode;
     buf_init(&unicode, 4 * IDNA_TEXT_MAX);
@@ -79,7 +89,7 @@ enum err dns_idna_to_unicode(struct view name, struct arena *arena, struct view 
         more = view_split(rest, '.', &label, &rest);
         char *text = NULL;
         const char *ascii = view_starts_nocase(label, VIEW("xn--")) ? arena_cstr(arena, label) : NULL;
-        if (ascii && idn2_to_unicode_8z8z(ascii, &text, 0) == IDN2_OK)
+        if (ascii && idn2_to_unicode_8z8z(ascii, &text, 0) == IDN2_OK && comes_back(text, label))
             buf_put_str(&unicode, text);
         else
             buf_put(&unicode, label);

@@ -8,6 +8,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unbound-event.h>
@@ -209,13 +210,36 @@ static const struct setting plain_settings[] = {
 };
 /* A developer's server lies on loopback, and serves names that the root does not have. */
 static const struct setting forward_settings[] = {{"do-not-query-localhost:", "no", true}};
-/* What libunbound answers by itself; a server that was named must be asked instead. */
+/* What libunbound answers by itself (RFC 6303, RFC 6761); a server that was named must be asked instead. */
 static const char *const own_zones[] = {
-    "localhost.",       "test.",
-    "invalid.",         "onion.",
-    "home.arpa.",       "127.in-addr.arpa.",
-    "10.in-addr.arpa.", "168.192.in-addr.arpa.",
+    "localhost.",
+    "test.",
+    "invalid.",
+    "onion.",
+    "home.arpa.",
+    "127.in-addr.arpa.",
+    "0.in-addr.arpa.",
+    "10.in-addr.arpa.",
+    "168.192.in-addr.arpa.",
+    "254.169.in-addr.arpa.",
+    "2.0.192.in-addr.arpa.",
+    "100.51.198.in-addr.arpa.",
+    "113.0.203.in-addr.arpa.",
+    "255.255.255.255.in-addr.arpa.",
+    "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa.",
+    "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa.",
+    "d.f.ip6.arpa.",
+    "8.e.f.ip6.arpa.",
+    "9.e.f.ip6.arpa.",
+    "a.e.f.ip6.arpa.",
+    "b.e.f.ip6.arpa.",
+    "8.b.d.0.1.0.0.2.ip6.arpa.",
 };
+/* And two runs of them: 16.172.in-addr.arpa to 31, 64.100.in-addr.arpa to 127. */
+static const struct {
+    unsigned first, last;
+    const char *rest;
+} own_runs[] = {{16, 31, "172.in-addr.arpa."}, {64, 127, "100.in-addr.arpa."}};
 
 /* One record a line, ';' starts a comment; ub_ctx_add_ta() takes one. */
 static enum err add_anchors(struct ub_ctx *ctx, struct view text, struct arena *arena, struct buf *why) {
@@ -268,6 +292,19 @@ static enum err set_forward(struct ub_ctx *ctx, const struct netaddr *dns, struc
     return err;
 }
 
+static int remove_own_zones(struct ub_ctx *ctx) {
+    int failed = 0;
+    for (size_t i = 0; i < ARRAY_LEN(own_zones) && !failed; i++)
+        failed = ub_ctx_zone_remove(ctx, own_zones[i]);
+    for (size_t i = 0; i < ARRAY_LEN(own_runs); i++)
+        for (unsigned n = own_runs[i].first; n <= own_runs[i].last && !failed; n++) {
+            char zone[40];
+            (void)snprintf(zone, sizeof(zone), "%u.%s", n, own_runs[i].rest);
+            failed = ub_ctx_zone_remove(ctx, zone);
+        }
+    return failed;
+}
+
 struct setup {
     const struct unbound_config *config;
     struct ub_ctx *ctx;
@@ -286,15 +323,11 @@ static void set_up(void *arg) {
     if (setup->err != ERR_OK)
         return;
     /* Removing a zone also makes the settings final: the first one says whether the library took them. */
-    size_t n = config->dns.family != 0 ? ARRAY_LEN(own_zones) : 1;
-    for (size_t i = 0; i < n; i++) {
-        int failed = ub_ctx_zone_remove(setup->ctx, config->dns.family != 0 ? own_zones[i] : UNUSED_ZONE);
-        if (failed) {
-            buf_printf(setup->why, "libunbound: %s%s", ub_strerror(failed),
-                       config->trust_anchor.n ? "; is the trust anchor a file of DS or DNSKEY records?" : "");
-            setup->err = ERR_PERMANENT;
-            return;
-        }
+    int failed = config->dns.family != 0 ? remove_own_zones(setup->ctx) : ub_ctx_zone_remove(setup->ctx, UNUSED_ZONE);
+    if (failed) {
+        buf_printf(setup->why, "libunbound: %s%s", ub_strerror(failed),
+                   config->trust_anchor.n ? "; is the trust anchor a file of DS or DNSKEY records?" : "");
+        setup->err = ERR_PERMANENT;
     }
 }
 

@@ -303,7 +303,7 @@ static enum err try_exists(struct trial *t) {
     return t->match ? tell(t->c, t->level, t->d->text, "%.*s exists: match", VIEW_FMT(t->name)) : ERR_OK;
 }
 
-static enum err try_exchange(struct trial *t, struct view exchange) {
+static enum err try_exchange(struct trial *t, struct view exchange, bool *has_address) {
     struct dns_answer answer;
     enum err err = ask(t->c, exchange, address_type(t->c), &answer);
     if (err == ERR_SYNTAX)
@@ -311,6 +311,7 @@ static enum err try_exchange(struct trial *t, struct view exchange) {
     TRY(err);
     if (answer.status == DNS_TEMPORARY)
         return no_answer(t, exchange, address_type_name(t->c));
+    *has_address = *has_address || answer.status == DNS_OK;
     t->match = answer.status == DNS_OK && matches_addresses(t->c, &answer, t->d);
     return tell_addresses(t, exchange, answer.data_n);
 }
@@ -335,15 +336,16 @@ static enum err try_mx(struct trial *t) {
         else if (err != ERR_OK && err != ERR_SYNTAX)
             return err;
     }
+    bool has_address = n == 0; /* a null MX is an answer */
     for (size_t i = 0; i < n && !t->match && !t->ends; i++)
-        TRY(try_exchange(t, exchanges[i]));
-    return ERR_OK;
+        TRY(try_exchange(t, exchanges[i], &has_address));
+    /* RFC7208-4.6.4 counts terms: one whose hosts are all without an address has found nothing. */
+    return has_address || t->ends || count_void(t->c) ? ERR_OK : too_many_voids(t);
 }
 
 /* RFC7208-5.5 */
 static enum err try_ptr(struct trial *t) {
     struct check *c = t->c;
-    bool was_asked = c->has_validated;
     TRY(validate_client(c));
     const struct dns_validated *v = &c->validated;
     for (size_t i = 0; i < v->n; i++) {
@@ -353,7 +355,7 @@ static enum err try_ptr(struct trial *t) {
         return tell(c, t->level, t->d->text, "the client is %.*s: match", VIEW_FMT(v->names[i]));
     }
     bool is_void = v->status == DNS_NXDOMAIN || v->status == DNS_NODATA;
-    if (is_void && !was_asked && !count_void(c))
+    if (is_void && !count_void(c))
         return too_many_voids(t);
     return tell(c, t->level, t->d->text, "the client has %zu name%s that lead%s back to it, none below %.*s: no match",
                 v->n, v->n == 1 ? "" : "s", v->n == 1 ? "s" : "", VIEW_FMT(t->name));

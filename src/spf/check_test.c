@@ -76,6 +76,16 @@ static void test_limits(void **state) {
         expect(&w, voids <= SPF_VOIDS_MAX ? SPF_FAIL : SPF_PERMERROR);
         end(&w);
     }
+    for (unsigned hosts = 0; hosts <= 1; hosts++) { /* an mx whose hosts have no address is a third void */
+        begin(&w, "192.0.2.1", "h.example", "a@b.example");
+        add(&w, "b.example", DNS_TXT, "v=spf1 a:x.example exists:y.example mx -all");
+        add(&w, "b.example", DNS_MX, "10 one.example");
+        add(&w, "b.example", DNS_MX, "10 two.example");
+        if (hosts)
+            add(&w, "two.example", DNS_A, "192.0.2.2");
+        expect(&w, hosts ? SPF_FAIL : SPF_PERMERROR);
+        end(&w);
+    }
     for (unsigned names = 10; names <= 11; names++) {
         begin(&w, "192.0.2.1", "h.example", "a@b.example");
         add(&w, "b.example", DNS_TXT, "v=spf1 mx -all");

@@ -126,7 +126,9 @@ def test_names(dns):
     assert look_up(dns, "A", "a b.signed.test")[1][0] == "secure"
     # RFC5891-4: U-labels are asked for as A-labels
     assert look_up(dns, "A", "b\u00fccher.plain.test")[1][1] == "nxdomain: there is no name xn--bcher-kva.plain.test."
-    assert look_up(dns, "PTR", "192.0.2.1")[1][1] == "nxdomain: there is no name 1.2.0.192.in-addr.arpa." or look_up(dns, "PTR", "192.0.2.1")[1][0] == "temperror"
+    # nsd has none of these: it is asked, and refuses
+    for address in ("192.0.2.1", "2001:db8::1", "172.31.0.1", "100.127.0.1", "::1"):
+        assert look_up(dns, "PTR", address)[1][0] == "temperror"
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "this is no record\n"])
