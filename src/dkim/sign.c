@@ -124,9 +124,9 @@ static const struct policy {
     {VIEW_INIT("List-Archive"), false},
     {VIEW_INIT("Auto-Submitted"), false},
     {VIEW_INIT("Feedback-ID"), false},
-    {VIEW_INIT("CFBL-Address"), false},     /* RFC9477-3.1.3: must be signed */
-    {VIEW_INIT("CFBL-Feedback-ID"), false}, /* RFC9477-3.1.3 */
-    {VIEW_INIT("TLS-Required"), false},     /* RFC8689-5 */
+    {VIEW_INIT("CFBL-Address"), false}, /* RFC 9477 wants it signed */
+    {VIEW_INIT("CFBL-Feedback-ID"), false},
+    {VIEW_INIT("TLS-Required"), false}, /* RFC 8689: who adds it changes how the message travels */
 };
 
 enum err dkim_signed_names(const struct dkim_input *input, struct arena *arena, struct view **names, size_t *n) {

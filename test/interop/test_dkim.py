@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from house import program
+from nameserver import served, sign
 
 HERE = pathlib.Path(__file__).resolve().parent
 PERL = HERE.parent / "auth" / "mail_dkim.pl"
@@ -246,3 +247,71 @@ def test_corpus_mail_dkim_seals_by_ours(bench):
     done = run("perl", PERL, "arc-seal", DOMAIN, "rsa", bench.keys["rsa"], bench.table, out, *sorted(results.iterdir()))
     assert done.returncode == 0, done.stderr
     check(bench.verdicts("arc", sorted(out.iterdir())), lambda said: said.startswith("pass\n"))
+
+
+# ---- keys from DNS ----
+
+ZONE = """$ORIGIN {name}.
+$TTL 60
+@ IN SOA ns hostmaster 1 3600 600 86400 60
+@ IN NS ns
+ns IN A 127.0.0.1
+{records}
+gone._domainkey IN TXT "v=DKIM1; k=ed25519; p="
+alias._domainkey IN CNAME ed._domainkey
+"""
+LETTER = b"From: a@example.org\r\nTo: b@example.net\r\nSubject: x\r\nDate: Fri, 11 Jul 2003 21:00:37 -0700\r\n\r\nHello\r\n"
+
+
+@pytest.fixture(scope="module")
+def zones(tmp_path_factory):
+    """(folder, keys, server, trust anchor): the zone lines are those that our own tool prints."""
+    folder = tmp_path_factory.mktemp("dkim-dns")
+    keys, texts, anchor = {}, {}, ""
+    for selector, algorithm in (("ed", ["ed25519"]), ("rsa", ["rsa", "-pkeyopt", "rsa_keygen_bits:2048"])):
+        keys[selector] = folder / f"{selector}.pem"
+        assert run("openssl", "genpkey", "-algorithm", *algorithm, "-out", keys[selector]).returncode == 0
+    for name in ("signed.test", "plain.test", "tampered.test"):
+        lines = [run(helper("auth_sign"), "key", selector, name, path).stdout.decode() for selector, path in keys.items()]
+        texts[name] = ZONE.format(name=name, records="".join(lines))
+        if name != "plain.test":
+            texts[name], ds = sign(folder, name, texts[name])
+            anchor += ds
+    before = texts["tampered.test"]
+    texts["tampered.test"] = before.replace("v=DKIM1; k=ed25519", "v=DKIM1;  k=ed25519")
+    assert texts["tampered.test"] != before
+    (folder / "anchor").write_text(anchor)
+    with served(folder, texts) as server:
+        yield folder, keys, server, folder / "anchor"
+
+
+def verify_by_dns(zones, domain, selectors):
+    """What `veredus dkim verify` says of a letter that these keys signed for the domain."""
+    folder, keys, server, anchor = zones
+    out = folder / f"out-{domain}-{'-'.join(selectors)}"
+    out.mkdir()
+    (folder / "letter.eml").write_bytes(LETTER)
+    pairs = [f"{name}={keys[key]}" for name, key in selectors.items()]
+    assert run(helper("auth_sign"), "dkim", "relaxed/relaxed", domain, out, *pairs, "--", folder / "letter.eml").returncode == 0
+    done = run(program(), "dkim", "verify", out / "letter.eml", "--dns", server, "--trust-anchor", anchor)
+    assert done.stderr == b""
+    said = done.stdout.decode()
+    assert done.returncode == (0 if said.startswith("pass\n") else 1)
+    return said
+
+
+@pytest.mark.parametrize("domain,selectors,verdict,words", [
+    ("signed.test", {"ed": "ed", "rsa": "rsa"}, "pass", ("(secure, 256 bits)", "(secure, 2048 bits)")),
+    ("plain.test", {"ed": "ed", "rsa": "rsa"}, "pass", ("(insecure, 256 bits)", "(insecure, 2048 bits)")),
+    ("signed.test", {"alias": "ed"}, "pass", ("alias._domainkey.signed.test",)),
+    ("signed.test", {"ed": "rsa"}, "permerror", ("k= of the key",)),
+    ("signed.test", {"nokey": "ed"}, "permerror", ("no such name",)),
+    ("signed.test", {"gone": "ed"}, "permerror", ("revoked",)),
+    ("tampered.test", {"ed": "ed"}, "temperror", ("DNSSEC",)),
+    ("elsewhere.test", {"ed": "ed"}, "temperror", ("DNS does not answer",)),
+])
+def test_keys_from_dns(zones, domain, selectors, verdict, words):
+    said = verify_by_dns(zones, domain, selectors)
+    assert said.startswith(verdict + "\n"), said
+    for word in words:
+        assert word in said, said
