@@ -93,7 +93,7 @@ static void test_iprev(void **state) {
     arena_free(arena);
 }
 
-/* RFC8616-3, RFC5891-4, RFC5891-5 */
+/* RFC8616-3, RFC5890-2.3.2.1, RFC5891-4, RFC5891-5 */
 static void test_idna(void **state) {
     (void)state;
     static const struct {

@@ -385,6 +385,16 @@ def part_dkim(results, plan, room):
     shutil.rmtree(directory)
 
 
+def part_spf(results, plan, _room):
+    """Evaluations on one core; the zone is in memory, as a cached one is."""
+    rates = {}
+    for _ in range(plan.message_rounds):
+        for row in run_generator(results, "spf", "--seconds", 1):
+            rates.setdefault(f"{row['zone']}, {row['lookups']} lookups", []).append(row["per_second"])
+    for what, values in rates.items():
+        results.add(f"spf: {what}", values, "/s")
+
+
 def part_start(results, plan, room):
     first, again = [], []
     for i in range(plan.starts):
@@ -478,7 +488,7 @@ def part_logins(results, plan, room):
         results.add("IMAPS: connect to logged in, 16 at a time, median", medians, "ms")
 
 
-PARTS = {"store": part_store, "loop": part_loop, "message": part_message, "dkim": part_dkim, "start": part_start, "memory": part_memory,
+PARTS = {"store": part_store, "loop": part_loop, "message": part_message, "dkim": part_dkim, "spf": part_spf, "start": part_start, "memory": part_memory,
          "accounts": part_accounts, "connections": part_connections, "deliver": part_deliver, "logins": part_logins}
 
 

@@ -71,6 +71,7 @@ def look_up(dns, kind, name, *, anchored=True):
     ("early.test", "bogus"), ("wrongkey.test", "bogus"), ("tampered.test", "bogus"),
 ])
 def test_verdicts(dns, name, verdict):
+    # RFC4033-5: secure, insecure, bogus; RFC4034-3.1.5: a signature holds from its inception to its expiration
     status, lines = look_up(dns, "A", "mx." + name)
     assert lines[0] == verdict
     assert status == (1 if verdict == "bogus" else 0)
@@ -88,6 +89,7 @@ def test_without_an_anchor_all_is_insecure(dns):
 
 @pytest.mark.parametrize("name", ["signed.test", "nsec3.test"])
 def test_what_is_not_there_is_proven(dns, name):
+    # RFC4034-4, RFC4035-5.4
     status, lines = look_up(dns, "A", "nobody." + name)
     assert (status, lines[0]) == (1, "secure") and lines[1].startswith("nxdomain")
     status, lines = look_up(dns, "AAAA", "mx." + name)
