@@ -74,7 +74,7 @@ static void qp_unit(struct encode_qp *e, const uint8_t *p, size_t n, struct buf 
         if (out != NULL)
             buf_put(out, VIEW("=\r\n"));
         e->size += 3;
-        e->column = 0;
+        e->column = e->from = 0;
     }
     if (out != NULL)
         buf_put(out, view_of(p, n));
@@ -92,7 +92,7 @@ static void qp_hard_break(struct encode_qp *e, struct buf *out) {
     if (out != NULL)
         buf_put(out, VIEW("\r\n"));
     e->size += 2;
-    e->column = 0;
+    e->column = e->from = 0;
 }
 
 /* A blank that something follows. "From " at the beginning of a line is what mbox files mangle: its space is encoded. */
@@ -104,6 +104,15 @@ static void qp_release_blank(struct encode_qp *e, struct buf *out) {
     else
         qp_unit(e, &e->blank, 1, out);
     e->blank = 0;
+}
+
+/* Printable without "=", which stand for themselves inside a line; blanks, CR and what else needs care are neither. */
+static bool is_qp_plain(uint8_t c) {
+    return c > ' ' && c < 127 && c != '=';
+}
+
+static bool is_qp_escape(uint8_t c) {
+    return c >= 127 || c == '=' || (c < ' ' && c != '\t' && c != '\r');
 }
 
 static void qp_octet(struct encode_qp *e, uint8_t c, struct buf *out) {
@@ -128,7 +137,7 @@ static void qp_octet(struct encode_qp *e, uint8_t c, struct buf *out) {
         e->blank = c;
         return;
     }
-    bool is_plain = c > ' ' && c < 127 && c != '=';
+    bool is_plain = is_qp_plain(c);
     /* A "." at the beginning of a line is doubled by SMTP (RFC5321-4.5.2), and lost by those who forget to. */
     if (!is_plain || (c == '.' && (e->column == 0 || e->column >= QP_LINE - 1))) {
         qp_escaped(e, c, out);
@@ -142,9 +151,34 @@ static void qp_octet(struct encode_qp *e, uint8_t c, struct buf *out) {
     e->from = e->from + 1 == e->column && e->column <= 4 && c == from[e->column - 1] ? e->from + 1 : 0;
 }
 
+/* The plain octets and escapes that need no look at what is around them: inside a line, nothing held back. Most of every
+ * content is that. Returns how many there were. */
+static size_t qp_inside(struct encode_qp *e, struct view v, struct buf *out) {
+    size_t i = 0;
+    if (e->blank != 0 || e->after_cr || e->column < 5)
+        return 0;
+    while (i < v.n) {
+        size_t from = i, room = e->column < QP_LINE - 1 ? QP_LINE - 1 - e->column : 0, end = i + MIN(v.n - i, room);
+        while (i < end && is_qp_plain(v.p[i]))
+            i++;
+        if (out != NULL)
+            buf_put(out, view_sub(v, from, i - from));
+        e->column += i - from;
+        e->size += i - from;
+        if (i == v.n || !is_qp_escape(v.p[i]) || e->column + 3 > QP_LINE - 1)
+            break;
+        qp_escaped(e, v.p[i++], out);
+    }
+    return i;
+}
+
 void encode_qp_put(struct encode_qp *e, struct view octets, struct buf *out) {
-    for (size_t i = 0; i < octets.n; i++)
-        qp_octet(e, octets.p[i], out);
+    size_t i = 0;
+    while (i < octets.n) {
+        i += qp_inside(e, view_skip(octets, i), out);
+        if (i < octets.n)
+            qp_octet(e, octets.p[i++], out);
+    }
 }
 
 void encode_qp_end(struct encode_qp *e, struct buf *out) {
@@ -202,13 +236,49 @@ static void scan_octet(struct encode_scan *scan, uint8_t c) {
     scan->last = c;
 }
 
-void encode_scan_put(struct encode_scan *scan, struct view octets) {
-    scan->qp.is_text = scan->is_text;
-    for (size_t i = 0; i < octets.n; i++) {
-        scan_octet(scan, octets.p[i]);
-        if (scan->needle.n > 0 && (scan->needle_at > 0 || octets.p[i] == scan->needle.p[0]))
-            scan_needle(scan, octets.p[i]);
+/* Octets inside a line, from its sixth on, up to a line end or the end. Returns how many there were. */
+static size_t scan_inside(struct encode_scan *scan, struct view v) {
+    uint8_t bits = 0;
+    bool has_nul = false;
+    size_t i = 0;
+    if (scan->line < 5 || scan->last == '\r')
+        return 0;
+    while (i < v.n && v.p[i] != '\r' && v.p[i] != '\n') {
+        bits |= v.p[i];
+        has_nul |= v.p[i] == 0;
+        i++;
     }
+    if (i == 0)
+        return 0;
+    scan->has_8bit |= bits >= 0x80;
+    scan->has_nul |= has_nul;
+    scan->line += i;
+    scan->before = i > 1 ? v.p[i - 2] : scan->last;
+    scan->last = v.p[i - 1];
+    return i;
+}
+
+static void look_for_needle(struct encode_scan *scan, struct view v) {
+    for (size_t i = 0; i < v.n; i++) {
+        if (scan->needle_at == 0) {
+            ssize_t at = view_find_byte(view_skip(v, i), scan->needle.p[0]);
+            if (at < 0)
+                return;
+            i += (size_t)at;
+        }
+        scan_needle(scan, v.p[i]);
+    }
+}
+
+void encode_scan_put(struct encode_scan *scan, struct view octets) {
+    for (size_t i = 0; i < octets.n;) {
+        i += scan_inside(scan, view_skip(octets, i));
+        if (i < octets.n)
+            scan_octet(scan, octets.p[i++]);
+    }
+    if (scan->needle.n > 0)
+        look_for_needle(scan, octets);
+    scan->qp.is_text = scan->is_text;
     encode_qp_put(&scan->qp, octets, NULL);
     scan->size += octets.n;
 }
