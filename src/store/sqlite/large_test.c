@@ -21,6 +21,12 @@
  * shadow and the memory that it holds back. Far below the message. */
 #define GROWTH_MAX_KB (40 * 1024)
 
+/* The sanitizer's own: what was freed is kept aside for a while, else up to 256 MB. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+    return "quarantine_size_mb=4";
+}
+
 /* The high-water mark of resident memory, in KiB; reset puts it down to what is resident now. */
 static long high_water_kb(bool reset) {
     char line[200];
