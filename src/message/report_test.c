@@ -4,6 +4,7 @@
 #include "message/corpus_testing.h"
 #include "message/decode.h"
 #include "message/report.h"
+#include "message/stream_parse.h"
 
 #include "base/random.h"
 #include "base/utf8.h"
@@ -53,11 +54,17 @@ static void show_status(struct buf *out, const struct delivery_status *status) {
     buf_put(out, status->returned == NULL ? VIEW("-") : status->returned->subtype);
 }
 
-static void read_and_show(struct view bytes, struct buf *out) {
+/* From memory, or as a stream. */
+static void read_and_show(struct view bytes, bool is_stream, struct buf *out) {
     struct arena *arena = arena_new("test", MESSAGE_ARENA_BUDGET);
     struct message message;
+    struct message_source_memory source;
     struct delivery_status status;
-    assert_int_equal(message_parse(arena, bytes, &message), ERR_OK);
+    message_source_memory_init(&source, bytes);
+    if (is_stream)
+        assert_int_equal(message_parse_source(arena, &source.source, &message), ERR_OK);
+    else
+        assert_int_equal(message_parse(arena, bytes, &message), ERR_OK);
     enum err err = delivery_status_read(arena, &message, &status);
     if (err == ERR_OK)
         show_status(out, &status);
@@ -150,9 +157,11 @@ static void test_delivery_status(void **state) {
     struct buf out;
     buf_init(&out, 10000);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        buf_clear(&out);
-        read_and_show(view_cstr(cases[i].message), &out);
-        assert_view(buf_view(&out), cases[i].shown);
+        for (int is_stream = 0; is_stream < 2; is_stream++) {
+            buf_clear(&out);
+            read_and_show(view_cstr(cases[i].message), is_stream, &out);
+            assert_view(buf_view(&out), cases[i].shown);
+        }
     }
     buf_fini(&out);
 }
