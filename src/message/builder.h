@@ -76,8 +76,9 @@ enum err builder_language(struct builder_part *part, struct view tag) MUST_CHECK
 enum err builder_part_text(struct builder_part *part, struct view name, struct view text) MUST_CHECK;
 enum err builder_part_structured(struct builder_part *part, struct view name, struct view value) MUST_CHECK;
 
-/* The whole message with `root` as its body: adds MIME-Version, and Date and Message-ID when the header has none. ERR_IO:
- * a source changed between the two readings. ERR_SYNTAX: a multipart without parts, signed or encrypted without two. */
+/* The whole message with `root` as its body: adds MIME-Version, and Date and Message-ID when the header has none. A text
+ * that is the whole body ends its last line only if the text does; SMTP adds what is missing (RFC5321-4.1.1.4). ERR_IO: a
+ * source changed between the two readings. ERR_SYNTAX: a multipart without parts, signed or encrypted without two. */
 enum err builder_write(struct builder *b, struct builder_part *root, struct builder_sink *sink) MUST_CHECK;
 /* Only the entity `root`: its Content-... fields and body, 7bit and safe from changes on the way (RFC1847-2.1), so that
  * it can be signed and then become the first part of a multipart/signed with builder_entity(). */
