@@ -9,8 +9,10 @@
 
 #include <string.h>
 
-/* Octets of decoded text of one display name: no name is longer, and a bomb of encoded words grows no further. */
-#define FORM_NAME_MAX (16 * 1024)
+/* Octets of one display name that are looked at: no name is longer. */
+#define FORM_NAME_MAX 4096
+/* What they grow to at most: three octets for one by a charset, three times that by normalization. */
+#define FORM_NAME_TEXT_MAX (16 * FORM_NAME_MAX)
 /* Ids or URLs of one field that are read; RFC5322-2.1.1's lines could not hold as many in a header of honest size. */
 #define FORM_STRINGS_MAX 10000
 
@@ -192,8 +194,8 @@ static struct view read_name(struct arena *arena, const struct charset_table *ta
         return VIEW_NONE;
     struct buf text;
     struct view out = VIEW_NONE;
-    buf_init(&text, FORM_NAME_MAX);
-    form_put_text(&text, table, view_trim(view_sub(name, 0, FORM_NAME_MAX / 16)));
+    buf_init(&text, FORM_NAME_TEXT_MAX);
+    form_put_text(&text, table, view_trim(view_sub(name, 0, FORM_NAME_MAX)));
     struct view trimmed = view_trim(buf_view(&text));
     if (buf_err(&text) != ERR_OK || trimmed.n == 0 || arena_view(arena, trimmed, &out) != ERR_OK)
         out = VIEW_NONE;
@@ -266,8 +268,8 @@ static bool read_encoded_address(struct arena *arena, const struct charset_table
     struct address_list list;
     struct view copy;
     bool found = false;
-    buf_init(&text, FORM_NAME_MAX);
-    words_decode(table, view_sub(a->mailbox, 0, FORM_NAME_MAX / 16), &text);
+    buf_init(&text, FORM_NAME_TEXT_MAX);
+    words_decode(table, view_sub(a->mailbox, 0, FORM_NAME_MAX), &text);
     if (buf_err(&text) == ERR_OK && arena_view(arena, buf_view(&text), &copy) == ERR_OK) {
         address_parse(arena, copy, &list);
         found = address_first(&list, out);

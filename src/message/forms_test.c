@@ -266,6 +266,23 @@ static void test_date(void **state) {
     buf_fini(&out);
 }
 
+/* A name of many encoded words is whole. */
+static void test_long_name(void **state) {
+    (void)state;
+    struct arena *arena = arena_new("test", 1 << 20);
+    struct form_groups groups;
+    struct buf value;
+    buf_init(&value, 10000);
+    for (int i = 0; i < 100; i++)
+        buf_put_str(&value, "=?utf-8?q?=D0=9F=D1=80=D0=B8?=\r\n ");
+    buf_put_str(&value, "<a@b>");
+    form_groups_parse(arena, &charsets, buf_view(&value), &groups);
+    assert_int_equal(groups.count, 1);
+    assert_int_equal(groups.list[0].list[0].name.n, 600);
+    buf_fini(&value);
+    arena_free(arena);
+}
+
 /* Nothing fails when memory is short, and nothing is quadratic (the test's time limit would show it). */
 static void test_limits(void **state) {
     (void)state;
@@ -348,9 +365,9 @@ static int close_charsets(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_allowed),   cmocka_unit_test(test_raw),         cmocka_unit_test(test_text),
-        cmocka_unit_test(test_addresses), cmocka_unit_test(test_strings),     cmocka_unit_test(test_date),
-        cmocka_unit_test(test_limits),    cmocka_unit_test(test_net_unicode),
+        cmocka_unit_test(test_allowed),   cmocka_unit_test(test_raw),     cmocka_unit_test(test_text),
+        cmocka_unit_test(test_addresses), cmocka_unit_test(test_strings), cmocka_unit_test(test_date),
+        cmocka_unit_test(test_long_name), cmocka_unit_test(test_limits),  cmocka_unit_test(test_net_unicode),
     };
     return cmocka_run_group_tests(tests, open_charsets, close_charsets);
 }
