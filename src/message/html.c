@@ -354,7 +354,7 @@ static uint8_t effects_of(const struct render *r, const struct html_token *t) {
     case HTML_video:
         return EFFECT_HIDDEN;
     case HTML_blockquote:
-        effects |= EFFECT_QUOTE;
+        effects |= r->purpose == HTML_PREVIEW ? EFFECT_HIDDEN : EFFECT_QUOTE;
         break;
     case HTML_pre:
     case HTML_listing:

@@ -14,7 +14,7 @@
 #include "base/buf.h"
 
 enum html_purpose {
-    HTML_PREVIEW, /* text only */
+    HTML_PREVIEW, /* text only, without quotes */
     HTML_READ,    /* lists, quotes, links ("text <url>"), tables as lines, images by their alt text */
     HTML_INDEX,   /* text, alt and title texts */
 };

@@ -162,7 +162,7 @@ static void test_purposes(void **state) {
     (void)state;
     const char *html = "<title>t</title><div style='display:none'>preheader</div><blockquote>a</blockquote><ul><li>b"
                        "</ul><a href='http://x/' title='c'>d</a><img alt='e' title='f'><span hidden>g</span><hr>h";
-    check(html, "preheader\na\nb\nd\nh", HTML_PREVIEW);
+    check(html, "preheader\nb\nd\nh", HTML_PREVIEW);
     check(html, "> a\n\n* b\n\nd <http://x/>e\n----------------\nh", HTML_READ);
     check(html, "preheader\na\nb\nc d f e\nh", HTML_INDEX);
 }

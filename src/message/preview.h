@@ -14,8 +14,9 @@
 
 /*
  * At most PREVIEW_CHARACTERS characters of UTF-8: of the first text part that is no attachment, the plain one of a
- * multipart/alternative before the HTML one. Quoted lines (">") are left out, white space runs and controls become one space.
- * Empty when there is no text. An error of the message's source becomes the buf's.
+ * multipart/alternative before the HTML one. Left out, unless there is nothing else: quoted lines and the line that
+ * introduces them, signatures, the message that is answered, rules. White space runs and controls become one space,
+ * invisible characters that pad nothing. The line that HTML hides for previews counts. Empty when there is no text.
  */
 void message_preview_put(struct buf *out, const struct charset_table *table, const struct message *message);
 

@@ -6,6 +6,8 @@
 
 #include "base/utf8.h"
 
+static struct charset_table charsets;
+
 /* RFC8970-3.3. */
 static void test_previews(void **state) {
     (void)state;
@@ -24,6 +26,21 @@ static void test_previews(void **state) {
          "html"},
         {"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Disposition: attachment\n\nno\n--b\n\nyes\n--b--",
          "yes"},
+        /* Quotes and who is quoted, signatures, rules. */
+        {"Subject: x\n\nOn Monday A <a@b.example> wrote:\n\n> quoted\nanswer:\n\nyes\n-- \nname\n", "answer: yes"},
+        {"Subject: x\n\n> only\n> quotes\n", "> only > quotes"},
+        {"Subject: x\n\nShort.\n-----Original Message-----\nFrom: x\n", "Short."},
+        {"Subject: x\n\n-- \nonly a signature\n", "-- only a signature"},
+        {"Subject: x\n\n=====\nTitle\n=====\ntext\n", "Title text"},
+        {"Content-Type: text/html\n\n<blockquote>said</blockquote><p>answer", "answer"},
+        {"Content-Type: text/html\n\n<blockquote>said</blockquote>", "said"},
+        {"Content-Type: text/html\n\n<div style='display:none'>Offer! &zwnj;&nbsp;&#847;&zwnj;&nbsp;</div><p>Hello",
+         "Offer! Hello"},
+        {"Content-Type: text/html\n\n<meta charset=koi8-r><p>\xf0\xd2\xc9", "\xd0\x9f\xd1\x80\xd0\xb8"},
+        {"Content-Type: text/plain; format=flowed\n\none \ntwo\n", "one two"},
+        /* Joiners stay where they join. */
+        {"Subject: x\n\n\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7 a\xe2\x80\x8d b",
+         "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7 a b"},
         {"Content-Type: image/png\n\nAAAA", ""},
         {"Subject: x\n\na\xe2\x80\x8b\xcd\x8f"
          "b\xc2\xa0"
@@ -37,7 +54,7 @@ static void test_previews(void **state) {
         struct message m;
         buf_clear(&out);
         assert_int_equal(message_parse(arena, view_cstr(table[i].message), &m), ERR_OK);
-        message_preview_put(&out, NULL, &m);
+        message_preview_put(&out, &charsets, &m);
         assert_view(buf_view(&out), table[i].preview);
         arena_free(arena);
     }
@@ -78,5 +95,9 @@ static void test_corpus(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_previews), cmocka_unit_test(test_corpus)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (charset_prepare(&charsets) != ERR_OK)
+        return 1;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    charset_fini(&charsets);
+    return failed;
 }
