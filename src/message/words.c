@@ -37,14 +37,20 @@ static bool word_at(struct view v, size_t at, struct word *word) {
     size_t i = at + 2;
     while (i < v.n && v.p[i] > ' ' && v.p[i] < 127 && v.p[i] != '?' && i - at < 80)
         i++;
-    if (i == at + 2 || i + 3 >= v.n || v.p[i] != '?' || v.p[i + 2] != '?')
+    if (i == at + 2 || i >= v.n || v.p[i] != '?')
         return false;
     struct view language;
     view_split(view_sub(v, at + 2, i - at - 2), '*', &word->charset, &language);
-    word->encoding = ascii_lower(v.p[i + 1]);
+    /* Some writers put a space here. */
+    do
+        i++;
+    while (i < v.n && v.p[i] == ' ');
+    if (i + 1 >= v.n || v.p[i + 1] != '?')
+        return false;
+    word->encoding = ascii_lower(v.p[i]);
     if (word->encoding != 'q' && word->encoding != 'b')
         return false;
-    size_t text = i + 3;
+    size_t text = i + 2;
     for (size_t k = text; k + 1 < v.n; k++) {
         uint8_t c = v.p[k];
         if (c == '?' && v.p[k + 1] == '=') {
@@ -53,8 +59,8 @@ static bool word_at(struct view v, size_t at, struct word *word) {
             return true;
         }
         /* A "?" alone is data to the careless writer of a Q word, but the start of another word ends the search (so that
-         * it is linear in all), and so does a line end. */
-        if (c == '\n' || (word->encoding == 'b' && (c == '?' || is_space(c))))
+         * it is linear in all), and so does a line end that is no fold: careless ones fold inside of words. */
+        if ((c == '\n' && v.p[k + 1] != ' ' && v.p[k + 1] != '\t') || (word->encoding == 'b' && c == '?'))
             return false;
         if (c == '=' && v.p[k + 1] == '?' && !(k + 2 < v.n && v.p[k + 2] == '='))
             return false;
@@ -65,7 +71,9 @@ static bool word_at(struct view v, size_t at, struct word *word) {
 static void decode_q(struct view text, struct buf *out) {
     for (size_t i = 0; i < text.n; i++) {
         uint8_t c = text.p[i];
-        if (c == '_') {
+        if (c == '\r' || c == '\n') {
+            continue; /* of a fold */
+        } else if (c == '_') {
             buf_put_byte(out, ' '); /* RFC2047-4.2 (2) */
         } else if (c == '=' && i + 2 < text.n && hex_value(text.p[i + 1]) >= 0 && hex_value(text.p[i + 2]) >= 0) {
             buf_put_byte(out, (uint8_t)(hex_value(text.p[i + 1]) << 4 | hex_value(text.p[i + 2])));
@@ -90,11 +98,11 @@ static void flush(const struct charset_table *table, struct pending *pending, st
     buf_clear(&pending->bytes);
 }
 
-/* Plain text between words: folds removed, 8-bit octets guessed. */
+/* Plain text between words: folds removed, 8-bit octets and ISO 2022 guessed. */
 static void put_plain(const struct charset_table *table, struct view text, struct buf *out) {
     bool has_8bit = false, has_line_end = false;
     for (size_t i = 0; i < text.n; i++) {
-        has_8bit |= text.p[i] >= 0x80;
+        has_8bit |= text.p[i] >= 0x80 || text.p[i] == 0x1b;
         has_line_end |= text.p[i] == '\r' || text.p[i] == '\n';
     }
     if (!has_line_end) {
@@ -158,7 +166,7 @@ void words_decode(const struct charset_table *table, struct view value, struct b
 
 bool words_is_plain(struct view value) {
     struct view v = view_trim(value);
-    if (!utf8_is_ascii(v) && !utf8_is_valid(v))
+    if ((!utf8_is_ascii(v) && !utf8_is_valid(v)) || view_find_byte(v, 0x1b) >= 0)
         return false;
     for (size_t at = 0; at + 1 < v.n; at++) {
         const uint8_t *next = memchr(v.p + at, '=', v.n - at);
@@ -244,8 +252,13 @@ enum err words_param(const struct charset_table *table, const struct mime_params
     struct view charset = VIEW_NONE;
     const struct mime_param *param = find_piece(params, name, false, 0, &is_extended);
     bool is_numbered = param == NULL;
+    uint32_t first = 0;
     if (is_numbered)
         param = find_piece(params, name, true, 0, &is_extended);
+    if (param == NULL) {
+        first = 1; /* some count from one */
+        param = find_piece(params, name, true, first, &is_extended);
+    }
     if (param == NULL) {
         struct view value = mime_params_get(params, name);
         if (value.p == NULL)
@@ -259,9 +272,9 @@ enum err words_param(const struct charset_table *table, const struct mime_params
         total += params->list[i].value.n;
     struct buf bytes;
     buf_init(&bytes, total);
-    for (uint32_t n = 0; param != NULL && n <= MIME_PARAMS_MAX; n++) {
+    for (uint32_t n = first; param != NULL && n <= MIME_PARAMS_MAX; n++) {
         struct view value = param->value;
-        if (n == 0 && is_extended)
+        if (n == first && is_extended)
             value = take_charset(value, &charset);
         if (is_extended)
             put_percent_decoded(value, &bytes);
@@ -271,7 +284,11 @@ enum err words_param(const struct charset_table *table, const struct mime_params
     }
     enum err err = buf_err(&bytes);
     if (err == ERR_OK) {
-        charset_put_utf8(table, charset, buf_view(&bytes), out);
+        /* Without a charset it may be encoded words, cut into pieces. */
+        if (charset.n > 0)
+            charset_put_utf8(table, charset, buf_view(&bytes), out);
+        else
+            words_decode(table, buf_view(&bytes), out);
         err = buf_err(out);
     }
     buf_fini(&bytes);

@@ -49,6 +49,18 @@ static const struct {
     {"=?utf-8?q?why?\?=", "why?"},
     {"=?utf-8?b?YQ?=", "a"},
     {"=?utf-8?q?=zz=4?=", "=zz=4"},
+    /* Folded inside, a space before the encoding, other charsets beside each other, languages. */
+    {"=?utf-8?b?Y2Fm\r\n w6k=?=", "caf\xc3\xa9"},
+    {"=?utf-8?q?one\r\n two?=", "one two"},
+    {"=?utf-8?q?one\r\ntwo?=", "=?utf-8?q?onetwo?="},
+    {"=?UTF-8? Q?=3Dx?=", "=x"},
+    {"=?iso-8859-1?q?=E9?= =?koi8-r?q?=F0?= =?iso-2022-jp*ja?b?GyRCJCIbKEI=?=", "\xc3\xa9\xd0\x9f\xe3\x81\x82"},
+    {"=?iso-2022-jp?b?GyRCJCI=?= =?iso-2022-jp?b?GyRCJCQbKEI=?=", "\xe3\x81\x82\xe3\x81\x84"},
+    {"=?us-ascii?q?caf=C3=A9?= =?iso-8859-1?q?_caf=C3=A9?=", "caf\xc3\xa9 caf\xc3\xa9"},
+    {"=?gb2312?b?1uy55LucyA==?=", "\xe6\x9c\xb1\xe9\x80\x9b\xe7\xb2\xb6\xef\xbf\xbd"},
+    {"Re: =?utf-8?q?a?= (was: =?utf-8?q?b?=)", "Re: a (was: b)"},
+    {"=?utf-8?q?=E2=82?= x =?utf-8?q?=AC?=", "\xef\xbf\xbd x \xc2\xac"},
+    {"\x1b$B$\"\x1b(B raw", "\xe3\x81\x82 raw"},
     /* Not encoded words. */
     {"=?utf-8?x?a?=", "=?utf-8?x?a?="},
     {"=?utf-8?q?a", "=?utf-8?q?a"},
@@ -100,6 +112,20 @@ static const struct {
     {"filename*0*=utf-8''%E2; filename*1*=%82%AC", "filename", "\xe2\x82\xac"},
     {"filename=\"=?utf-8?q?caf=C3=A9?=\"", "filename", "caf\xc3\xa9"},
     {"filename=\"caf\xe9\"", "filename", "caf\xc3\xa9"},
+    /* What mailers mix: encoded words in pieces, under a star, pieces from one, of both kinds. */
+    {"filename*0=\"=?utf-8?q?caf=C3\"; filename*1=\"=A9?=.txt\"", "filename", "caf\xc3\xa9.txt"},
+    {"filename*=\"=?utf-8?q?caf=C3=A9?=\"", "filename", "caf\xc3\xa9"},
+    {"filename*1=a; filename*2=b", "filename", "ab"},
+    {"filename*0*=utf-8''caf%C3%A9; filename*1=\" 100%\"; filename*2*=%20%e2%82%ac", "filename",
+     "caf\xc3\xa9 100% \xe2\x82\xac"},
+    {"filename=\"=?utf-8?b?wrU=?=.txt\"; filename*=koi8-r'ru'%F0.txt", "filename", "\xd0\x9f.txt"},
+    {"filename*=utf-8''caf%E9", "filename", "caf\xef\xbf\xbd"},
+    {"filename*=iso-8859-1''caf%C3%A9", "filename", "caf\xc3\xa9"},
+    {"filename*=''caf%E9", "filename", "caf\xc3\xa9"},
+    {"filename*=x-none'de'caf%E9", "filename", "caf\xc3\xa9"},
+    {"filename*=utf-8''a%", "filename", "a%"},
+    {"filename=50%25.txt", "filename", "50%25.txt"},
+    {"filename*0*=utf-8''a; filename*0=b; filename*01*=c", "filename", "ac"},
 };
 
 static void test_params(void **state) {
