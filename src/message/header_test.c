@@ -21,6 +21,13 @@ static const struct {
     {"A: b\rC: d\r\rE: f\r", "A=b|C=d|"},
     {"A:\nB:\n", "A=|B=|"},
     {"\xc3\xa9: b\n", "\xc3\xa9=b|"},
+    {"\xef\xbb\xbf"
+     "A: b\nC: d\n",
+     "A=b|C=d|"}, /* a byte order mark */
+    {"A: b\n\xef\xbb\xbf"
+     "C: d\n",
+     "A=b|\xef\xbb\xbf"
+     "C=d|"},
 };
 
 static void test_iterate(void **state) {

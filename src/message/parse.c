@@ -205,7 +205,11 @@ static void settle_text(struct parser *p, size_t offset) {
     if (header.n == 0 || header.n < offset - from)
         return;
     size_t text = text_after_fields(p, header, &lines);
-    if (text == header.n)
+    /* A lone word at the end is the name of a field that was cut off. */
+    bool is_text = false;
+    for (size_t i = text; i < header.n && !is_text; i++)
+        is_text = header.p[i] <= ' ';
+    if (!is_text)
         return;
     size_t eol = header.p[header.n - 1] == p->eol;
     if (eol == 1 && p->eol == '\n' && header.n - text > 1 && header.p[header.n - 2] == '\r')

@@ -135,6 +135,7 @@ static const struct {
     {"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\none\r\ntwo\r\n--b\r\nX: y\r\n"
      "three\r\n--b--\r\n",
      "multipart/mixed(text/html text/plain)", "<one\r\ntwo><three>"},
+    {"Content-Type: text/html\nSubj", "text/html", "<>"},
     {"Content-Type: message/rfc822\nhello\nworld", "message/rfc822[text/plain]", "<hello\nworld>"},
     {"Content-Type: text/html\rone\rtwo\r", "text/html", "<one\rtwo\r>"},
     /* Repeated: one boundary for two multiparts; the inner one takes delimiters until it is closed. */

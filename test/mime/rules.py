@@ -140,6 +140,12 @@ def folded_mbox_line(d):
     return re.match(rb"From [^\n]*\n[ \t]", d.header())
 
 
+@rule("gmime", "message")
+def text_without_empty_line(d):
+    """Lines after the last field are the body where the message ends without an empty line. GMime finds no message."""
+    return d.header() and not re.search(rb"\n\r?\n$", d.header()) and d.octets[len(d.header()):].strip()
+
+
 @rule("gmime", TREE)
 def second_type(d):
     """Of two Content-Type, Content-Transfer-Encoding or Content-Disposition fields the first counts, as for every other field
