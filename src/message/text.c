@@ -97,7 +97,7 @@ void message_part_put_text(struct buf *out, const struct charset_table *table, c
     if (buf_err(&rendered) != ERR_LIMIT)
         take_err(out, buf_err(&rendered));
     cut |= buf_err(&rendered) == ERR_LIMIT;
-    buf_put(out, is_html(part) || is_flowed ? utf8_truncate(buf_view(&rendered), rendered.n) : buf_view(&text));
+    buf_put(out, is_html(part) || is_flowed ? buf_view(&rendered) : buf_view(&text));
     if (is_cut != NULL)
         *is_cut = cut;
     buf_fini(&text);
