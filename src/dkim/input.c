@@ -114,6 +114,10 @@ static enum err split_header(struct dkim_input *input) {
     struct header_iter it;
     struct header_field field;
     header_iter_init(&it, buf_view(&input->header));
+    /* What lies in front of the first field, and how lines end, is not guessed here: once relays have put their fields in front,
+     * the same octets must be read the same way. */
+    it.at = 0;
+    it.eol = '\n';
     while (header_next(&it, &field)) {
         if (input->fields.n == DKIM_FIELDS_MAX) {
             input->is_over = true;

@@ -120,6 +120,39 @@ static void lookups(void **state) {
     arena_free(arena);
 }
 
+struct failing_dns {
+    struct dns_client client;
+    enum err err;
+};
+
+static enum err fail_lookup(struct dns_client *client, struct view name, uint16_t type, struct arena *arena,
+                            struct dns_answer *out) {
+    (void)name;
+    (void)type;
+    (void)arena;
+    (void)out;
+    return ((struct failing_dns *)client)->err;
+}
+
+/* RFC6376-6.1.2: a resolver that cannot be asked is no verdict about the domain; our own limits are errors of ours. */
+static void resolver_fails(void **state) {
+    (void)state;
+    static const struct {
+        enum err err, comes_out;
+    } all[] = {{ERR_AGAIN, ERR_OK},          {ERR_TIMEOUT, ERR_OK},  {ERR_CLOSED, ERR_OK},
+               {ERR_CANCELED, ERR_CANCELED}, {ERR_LIMIT, ERR_LIMIT}, {ERR_NO_MEMORY, ERR_NO_MEMORY}};
+    struct arena *arena = arena_new("test", 100000);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        struct failing_dns dns = {.client = {.lookup = fail_lookup}, .err = all[i].err};
+        struct dkim_key_answer answer;
+        assert_int_equal(dkim_key_lookup(&dns.client, VIEW("s"), VIEW("example.org"), arena, &answer),
+                         all[i].comes_out);
+        if (all[i].comes_out == ERR_OK)
+            assert_int_equal(answer.status, DKIM_KEY_TEMPORARY);
+    }
+    arena_free(arena);
+}
+
 /* RFC6376-3.6.2.2: a record of more than 255 octets is several strings. */
 static void zone_lines(void **state) {
     (void)state;
@@ -198,10 +231,8 @@ static void not_keys(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(records),
-        cmocka_unit_test(lookups),
-        cmocka_unit_test(zone_lines),
-        cmocka_unit_test(not_keys),
+        cmocka_unit_test(records),    cmocka_unit_test(lookups),  cmocka_unit_test(resolver_fails),
+        cmocka_unit_test(zone_lines), cmocka_unit_test(not_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

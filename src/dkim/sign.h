@@ -55,8 +55,8 @@ struct dkim_folder {
     bool is_first;
 };
 void dkim_fold_begin(struct dkim_folder *folder, struct buf *out, struct view field_name);
-/* A tag whose value, of which `room` octets should fit on the line, is put with dkim_fold_more(). */
-void dkim_fold_open(struct dkim_folder *folder, const char *name, size_t room);
+/* A tag whose value, of which value_n octets should fit on the line, is put with dkim_fold_more(). */
+void dkim_fold_open(struct dkim_folder *folder, const char *name, size_t value_n);
 void dkim_fold_tag(struct dkim_folder *folder, const char *name, struct view value);
 /* A value that may be cut anywhere (base64), or after each colon. */
 void dkim_fold_base64(struct dkim_folder *folder, const char *name, struct view data);
