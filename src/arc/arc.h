@@ -37,7 +37,7 @@ struct arc_report {
     bool is_closed;       /* the last seal says cv=fail: nobody adds to this chain (RFC8617-5.1.2) */
 };
 
-/* RFC8617-5.2. May suspend in dns. Errors: ERR_LIMIT (the arena), ERR_CANCELED, ERR_NO_MEMORY. */
+/* RFC8617-5.2. May suspend in dns; asks for each key once, and for DKIM_MEMO_MAX at most (dkim/memo.h). Errors: ERR_LIMIT (the arena), ERR_CANCELED, ERR_NO_MEMORY. */
 enum err arc_verify(const struct dkim_input *input, struct dns_client *dns, int64_t now_us, struct arena *arena,
                     struct arc_report *out) MUST_CHECK;
 

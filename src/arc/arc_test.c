@@ -171,6 +171,10 @@ static void fifty(void **state) {
     struct arc_report report = verify(w);
     assert_int_equal(report.status, ARC_PASS);
     assert_int_equal(report.n, ARC_SETS_MAX);
+    /* All of them are by one key, which is asked for once. */
+    w->dns.asked = 0;
+    report = verify(w);
+    assert_int_equal(w->dns.asked, 1);
     assert_int_equal(seal(w), ERR_DENIED);
 }
 

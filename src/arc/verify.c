@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/reader.h"
+#include "dkim/memo.h"
 #include "dns/idna.h"
 
 #include <string.h>
@@ -309,9 +310,11 @@ enum err arc_verify(const struct dkim_input *input, struct dns_client *dns, int6
     struct chain c = {.input = input, .arena = arena, .report = &report};
     c.sets = ARENA_ARRAY(arena, ARC_SETS_MAX, struct arc_set);
     c.tags = ARENA_NEW(arena, struct dkim_tags);
-    if (!c.sets || !c.tags)
+    struct dkim_memo *memo = ARENA_NEW(arena, struct dkim_memo);
+    if (!c.sets || !c.tags || !memo)
         return ERR_LIMIT;
-    TRY(run(&c, dns, now_us));
+    dkim_memo_init(memo, dns, arena, DKIM_MEMO_MAX);
+    TRY(run(&c, &memo->client, now_us));
     *out = report;
     return ERR_OK;
 }
