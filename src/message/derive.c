@@ -162,8 +162,9 @@ static void put_section(struct buf *out, const struct mime_part *part) {
         uint32_t number = 1;
         if (chain[n]->is_root && chain[n]->is_multipart)
             continue;
-        if (!chain[n]->is_root)
-            for (const struct mime_part *p = chain[n]->parent->first_child; p != NULL && p != chain[n]; p = p->next)
+        const struct mime_part *parent = chain[n]->parent;
+        if (!chain[n]->is_root && parent != NULL)
+            for (const struct mime_part *p = parent->first_child; p != NULL && p != chain[n]; p = p->next)
                 number++;
         if (out->n > 0)
             buf_put_byte(out, '.');

@@ -296,7 +296,7 @@ static void cut_in_every_operation(void **state) {
     struct disk *old = old_disk();
     struct buf before, found;
     struct fixture f;
-    unsigned cuts = 0, in_opening = 0;
+    unsigned cuts = 0, in_opening = 0, unnoticed = 0;
     uint64_t stride = getenv("VEREDUS_TEST_LONG") != NULL ? 1 : 13;
     buf_init(&before, STATE_MAX);
     buf_init(&found, STATE_MAX);
@@ -310,10 +310,9 @@ static void cut_in_every_operation(void **state) {
         random_seeded_init(&random, n);
         fixture_init(&f, WAY_DIRECT, disk_sim_power_cut(old, NULL));
         disk_sim_fail_at(f.disk, n, ERR_IO);
-        enum err err = fixture_connect(&f);
-        bool is_opened = err == ERR_OK;
-        if (is_opened)
-            err = maintain_all(&f);
+        bool is_opened = fixture_connect(&f) == ERR_OK;
+        /* A failing checkpoint is tried again later and is nobody's error. */
+        unnoticed += is_opened && maintain_all(&f) == ERR_OK;
         struct disk *left = disk_sim_power_cut(f.disk, n % 2 == 0 ? NULL : &random.random);
         disk_sim_dead(f.disk, true);
         fixture_close(&f);
@@ -329,7 +328,7 @@ static void cut_in_every_operation(void **state) {
         fixture_close(&f);
     }
     print_message("%u power cuts in %u operations, %u of them while opening\n", cuts, (unsigned)all, in_opening);
-    assert_true(in_opening > 10 && cuts > in_opening + 5);
+    assert_true(in_opening > 10 && cuts > in_opening + 5 && unnoticed < cuts / 2);
     buf_fini(&before);
     buf_fini(&found);
     disk_free(old);
