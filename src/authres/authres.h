@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "dns/reverse.h"
 
 #define AUTHRES_RESULTS_MAX 100   /* in one field; a mail with more signatures is an attack */
 #define AUTHRES_PROPERTIES_MAX 20 /* of one result */
@@ -41,6 +42,10 @@ struct authres {
 enum err authres_add(struct authres *authres, struct arena *arena, struct view method, struct view result) MUST_CHECK;
 enum err authres_add_property(struct authres *authres, struct arena *arena, struct view type, struct view name,
                               struct view value) MUST_CHECK;
+
+/* RFC8601-2.7.3: the result of iprev_check(). Views are copied. */
+enum err authres_add_iprev(struct authres *authres, struct arena *arena, const struct iprev *iprev,
+                           const struct netaddr *ip) MUST_CHECK;
 
 /* A whole field with CRLF, folded between tokens, or its body alone (for ARC-Authentication-Results). Harmless whatever
  * the values are: they are quoted when they are neither token nor address, control characters are left out. */

@@ -159,6 +159,21 @@ static void test_writing(void **state) {
                      "\theader.i=@example.net\r\n");
 }
 
+/* RFC8601-2.7.3 */
+static void test_iprev(void **state) {
+    (void)state;
+    struct authres a = {.authserv_id = VIEW("a.example"), .version = 1};
+    struct netaddr ip;
+    struct iprev pass = {IPREV_PASS, VIEW("mail.example.org")}, none = {IPREV_PERMERROR, VIEW_NONE};
+    assert_int_equal(netaddr_parse(VIEW("::ffff:192.0.2.1"), 0, &ip), ERR_OK);
+    assert_int_equal(authres_add_iprev(&a, arena, &pass, &ip), ERR_OK);
+    assert_int_equal(netaddr_parse(VIEW("2001:db8::1"), 0, &ip), ERR_OK);
+    assert_int_equal(authres_add_iprev(&a, arena, &none, &ip), ERR_OK);
+    expect_field(&a, "Authentication-Results: a.example;\r\n"
+                     "\tiprev=pass (mail.example.org) policy.iprev=192.0.2.1;\r\n"
+                     "\tiprev=permerror policy.iprev=\"2001:db8::1\"\r\n");
+}
+
 /* Whatever a stranger's text is, the field stays one field, and reads back as what was meant. */
 static void test_any_value(void **state) {
     (void)state;
@@ -247,6 +262,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_reading, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_writing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_iprev, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_any_value, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_finding, set_up, tear_down),
         cmocka_unit_test(test_forged),

@@ -205,3 +205,18 @@ enum err authres_add_property(struct authres *authres, struct arena *arena, stru
     properties[r->properties_n++] = (struct authres_property){type, name, value};
     return ERR_OK;
 }
+
+enum err authres_add_iprev(struct authres *authres, struct arena *arena, const struct iprev *iprev,
+                           const struct netaddr *ip) {
+    struct netaddr plain = netaddr_unmapped(ip);
+    struct buf text;
+    struct view address;
+    buf_init(&text, 100);
+    buf_put_ip(&text, &plain);
+    enum err err = arena_view(arena, buf_view(&text), &address);
+    buf_fini(&text);
+    TRY(err);
+    TRY(authres_add(authres, arena, VIEW("iprev"), view_cstr(iprev_result_name(iprev->result))));
+    TRY(arena_view(arena, iprev->name, &authres->results[authres->results_n - 1].comment));
+    return authres_add_property(authres, arena, VIEW("policy"), VIEW("iprev"), address);
+}

@@ -61,7 +61,7 @@ static int check(struct lookup *lookup, void *ctx) {
     run->env.dns = lookup->dns;
     run->env.clock = lookup->clock;
     bool has_from = run->query.mail_from.n > 0, has_helo = run->query.helo.n > 0;
-    struct spf_verdict mail_from, helo;
+    struct spf_verdict mail_from = {.result = SPF_NONE}, helo = {.result = SPF_NONE};
     if (has_from && check_one(lookup, run, SPF_MAIL_FROM, &mail_from) != ERR_OK)
         return CLI_FAILED;
     if (has_helo && check_one(lookup, run, SPF_HELO, &helo) != ERR_OK)

@@ -144,3 +144,40 @@ const char *dnsbl_health_name(enum dnsbl_health health) {
     static const char *const names[] = {"healthy", "dead", "lists all", "unknown"};
     return names[health];
 }
+
+/* RFC8904-2: pass, none, temperror, permerror. */
+static struct view dnswl_result(enum dnsbl_status status) {
+    switch (status) {
+    case DNSBL_LISTED:
+        return VIEW("pass");
+    case DNSBL_UNLISTED:
+        return VIEW("none");
+    case DNSBL_TEMPORARY:
+        return VIEW("temperror");
+    default:
+        return VIEW("permerror");
+    }
+}
+
+enum err dnsbl_add_authres(const struct dnsbl_answer *answer, struct view zone, struct authres *authres,
+                           struct arena *arena) {
+    TRY(authres_add(authres, arena, VIEW("dnswl"), dnswl_result(answer->status)));
+    TRY(authres_add_property(authres, arena, VIEW("dns"), VIEW("zone"), zone));
+    if (answer->status != DNSBL_LISTED)
+        return ERR_OK;
+    struct buf codes;
+    struct view text;
+    buf_init(&codes, 16 * DNSBL_CODES_MAX);
+    for (size_t i = 0; i < answer->codes_n; i++) {
+        if (i)
+            buf_put_byte(&codes, ',');
+        buf_put_ip(&codes, &answer->codes[i]);
+    }
+    enum err err = arena_view(arena, buf_view(&codes), &text);
+    buf_fini(&codes);
+    TRY(err);
+    TRY(authres_add_property(authres, arena, VIEW("policy"), VIEW("ip"), text));
+    if (answer->reason.n)
+        TRY(authres_add_property(authres, arena, VIEW("policy"), VIEW("txt"), answer->reason));
+    return authres_add_property(authres, arena, VIEW("dns"), VIEW("sec"), answer->is_secure ? VIEW("yes") : VIEW("na"));
+}

@@ -5,6 +5,7 @@
 #ifndef DNSBL_DNSBL_H
 #define DNSBL_DNSBL_H
 
+#include "authres/authres.h"
 #include "base/arena.h"
 #include "base/netaddr.h"
 #include "dns/client.h"
@@ -47,6 +48,11 @@ enum err dnsbl_check_health(struct dns_client *client, struct view zone, enum dn
                             enum dnsbl_health *out) MUST_CHECK;
 const char *dnsbl_status_name(enum dnsbl_status status);
 const char *dnsbl_health_name(enum dnsbl_health health);
+
+/* RFC8904-2: what a white list says, for an Authentication-Results field: dnswl with dns.zone, policy.ip, policy.txt and
+ * dns.sec. zone and the answer's views are kept. */
+enum err dnsbl_add_authres(const struct dnsbl_answer *answer, struct view zone, struct authres *authres,
+                           struct arena *arena) MUST_CHECK;
 
 /* The question's name: RFC5782-2.1 (IPv4), 2.4 (IPv6 nibbles). ERR_LIMIT of buf. */
 void buf_put_dnsbl_ip_name(struct buf *buf, const struct netaddr *ip, struct view zone);

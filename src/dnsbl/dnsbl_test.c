@@ -67,6 +67,36 @@ static void test_addresses(void **state) {
     arena_free(arena);
 }
 
+/* RFC8904-2 */
+static void test_authres(void **state) {
+    (void)state;
+    struct arena *arena = arena_new("dnsbl.test", 1u << 20);
+    struct authres a = {.authserv_id = VIEW("a.example"), .version = 1};
+    struct dnsbl_answer listed = {
+        .status = DNSBL_LISTED, .codes_n = 2, .reason = VIEW("friend; https://l.example"), .is_secure = true};
+    listed.codes[0] = ip("127.0.10.1");
+    listed.codes[1] = ip("127.0.10.2");
+    static const enum dnsbl_status others[] = {DNSBL_UNLISTED, DNSBL_TEMPORARY, DNSBL_REFUSED};
+    assert_int_equal(dnsbl_add_authres(&listed, VIEW("l.example"), &a, arena), ERR_OK);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        struct dnsbl_answer other = {.status = others[i]};
+        assert_int_equal(dnsbl_add_authres(&other, VIEW("l.example"), &a, arena), ERR_OK);
+    }
+    struct buf out;
+    buf_init(&out, 2000);
+    buf_put_authres(&out, &a);
+    const char *expected = "Authentication-Results: a.example;\r\n"
+                           "\tdnswl=pass dns.zone=l.example policy.ip=\"127.0.10.1,127.0.10.2\"\r\n"
+                           "\tpolicy.txt=\"friend; https://l.example\" dns.sec=yes;\r\n"
+                           "\tdnswl=none dns.zone=l.example;\r\n"
+                           "\tdnswl=temperror dns.zone=l.example;\r\n"
+                           "\tdnswl=permerror dns.zone=l.example\r\n";
+    if (!view_eq(buf_view(&out), view_cstr(expected)))
+        fail_msg("%.*s", VIEW_FMT(buf_view(&out)));
+    buf_fini(&out);
+    arena_free(arena);
+}
+
 /* RFC5782-3 */
 static void test_domains(void **state) {
     (void)state;
@@ -128,6 +158,6 @@ static void test_health(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_addresses), cmocka_unit_test(test_domains),
-                                       cmocka_unit_test(test_health)};
+                                       cmocka_unit_test(test_health), cmocka_unit_test(test_authres)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

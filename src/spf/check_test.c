@@ -320,6 +320,33 @@ static void test_field(void **state) {
     end(&w);
 }
 
+/* RFC8601-2.7.2 */
+static void test_authres(void **state) {
+    (void)state;
+    struct world w;
+    begin(&w, "192.0.2.1", "helo.example", "me@b.example");
+    add(&w, "b.example", DNS_TXT, "v=spf1 -all");
+    add(&w, "helo.example", DNS_TXT, "v=spf1 moo");
+    struct authres a = {.authserv_id = VIEW("mx.example.net"), .version = 1};
+    struct spf_verdict v = check(&w);
+    assert_int_equal(spf_add_authres(&v, &a, w.arena), ERR_OK);
+    w.query.identity = SPF_HELO;
+    struct spf_verdict helo = check(&w);
+    assert_int_equal(spf_add_authres(&helo, &a, w.arena), ERR_OK);
+    struct buf out;
+    buf_init(&out, 2000);
+    buf_put_authres(&out, &a);
+    const char *expected = "Authentication-Results: mx.example.net;\r\n"
+                           "\tspf=fail smtp.mailfrom=me@b.example;\r\n"
+                           "\tspf=permerror\r\n"
+                           "\treason=\"in the record of helo.example, \\\"moo\\\" is no known mechanism.\"\r\n"
+                           "\tsmtp.helo=helo.example\r\n";
+    if (!view_eq(buf_view(&out), view_cstr(expected)))
+        fail_msg("%.*s", VIEW_FMT(buf_view(&out)));
+    buf_fini(&out);
+    end(&w);
+}
+
 /* RFC7208-8.4, RFC7208-8.6, RFC7208-8.7, RFC7372-3.2 */
 static void test_replies(void **state) {
     (void)state;
@@ -412,6 +439,7 @@ int main(void) {
         cmocka_unit_test(test_identities), cmocka_unit_test(test_explanations),
         cmocka_unit_test(test_steps),      cmocka_unit_test(test_field),
         cmocka_unit_test(test_replies),    cmocka_unit_test(test_records),
+        cmocka_unit_test(test_authres),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,6 +63,16 @@ void buf_put_spf_reply_text(struct buf *buf, const struct spf_verdict *verdict) 
     buf_put(buf, verdict->explanation);
 }
 
+enum err spf_add_authres(const struct spf_verdict *verdict, struct authres *authres, struct arena *arena) {
+    TRY(authres_add(authres, arena, VIEW("spf"), view_cstr(spf_result_name(verdict->result))));
+    struct authres_result *result = &authres->results[authres->results_n - 1];
+    if (verdict->result == SPF_TEMPERROR || verdict->result == SPF_PERMERROR)
+        result->reason = verdict->problem;
+    if (verdict->identity == SPF_HELO)
+        return authres_add_property(authres, arena, VIEW("smtp"), VIEW("helo"), verdict->domain);
+    return authres_add_property(authres, arena, VIEW("smtp"), VIEW("mailfrom"), verdict->sender);
+}
+
 /* ---- Received-SPF ---- */
 
 struct writer {

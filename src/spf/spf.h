@@ -8,6 +8,7 @@
 #ifndef SPF_SPF_H
 #define SPF_SPF_H
 
+#include "authres/authres.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/netaddr.h"
@@ -81,6 +82,9 @@ struct spf_reply {
 struct spf_reply spf_reply(enum spf_result result);
 /* Text for that reply: what failed, and the domain's explanation marked as its own (RFC7208-6.2). Printable ASCII. */
 void buf_put_spf_reply_text(struct buf *buf, const struct spf_verdict *verdict);
+
+/* RFC8601-2.7.2: the result for an Authentication-Results field. Views of the verdict are kept. */
+enum err spf_add_authres(const struct spf_verdict *verdict, struct authres *authres, struct arena *arena) MUST_CHECK;
 
 /* RFC7208-9.1: a whole Received-SPF field with CRLF, folded, harmless whatever the sender wrote. */
 void buf_put_received_spf(struct buf *buf, const struct spf_env *env, const struct spf_query *query,
