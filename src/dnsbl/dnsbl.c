@@ -28,7 +28,8 @@ static enum dnsbl_status judge(const struct dns_answer *answer, struct dnsbl_ans
 }
 
 /* RFC5782-2.1: "a TXT record ... provides a reason". Without one, or without an answer, there is none. */
-static enum err fetch_reason(struct dns_client *client, struct view name, struct arena *arena, struct view *out) {
+static enum err fetch_reason(struct dns_client *client, struct view name, struct arena *arena,
+                             struct dnsbl_answer *out) {
     struct dns_answer answer;
     struct view text;
     TRY(dns_lookup(client, name, DNS_TXT, arena, &answer));
@@ -37,13 +38,14 @@ static enum err fetch_reason(struct dns_client *client, struct view name, struct
     enum err err = dns_rdata_txt(answer.data[0].data, arena, &text);
     if (err != ERR_OK)
         return err == ERR_SYNTAX ? ERR_OK : err;
+    out->is_secure = out->is_secure && answer.security == DNS_SECURE;
     text = view_sub(text, 0, DNSBL_REASON_MAX);
     uint8_t *clean = arena_alloc(arena, text.n);
     if (!clean)
         return ERR_NO_MEMORY;
     for (size_t i = 0; i < text.n; i++)
         clean[i] = text.p[i] >= ' ' && text.p[i] < 0x7f ? text.p[i] : '?';
-    *out = view_of(clean, text.n);
+    out->reason = view_of(clean, text.n);
     return ERR_OK;
 }
 
@@ -61,7 +63,7 @@ static enum err check_name(struct dns_client *client, struct view name, struct a
     if (found.status == DNSBL_BROKEN)
         found.codes_n = 0;
     if (found.status == DNSBL_LISTED)
-        TRY(fetch_reason(client, name, arena, &found.reason));
+        TRY(fetch_reason(client, name, arena, &found));
     *out = found;
     return ERR_OK;
 }
@@ -159,12 +161,7 @@ static struct view dnswl_result(enum dnsbl_status status) {
     }
 }
 
-enum err dnsbl_add_authres(const struct dnsbl_answer *answer, struct view zone, struct authres *authres,
-                           struct arena *arena) {
-    TRY(authres_add(authres, arena, VIEW("dnswl"), dnswl_result(answer->status)));
-    TRY(authres_add_property(authres, arena, VIEW("dns"), VIEW("zone"), zone));
-    if (answer->status != DNSBL_LISTED)
-        return ERR_OK;
+static enum err add_policy(const struct dnsbl_answer *answer, struct authres *authres, struct arena *arena) {
     struct buf codes;
     struct view text;
     buf_init(&codes, 16 * DNSBL_CODES_MAX);
@@ -177,7 +174,17 @@ enum err dnsbl_add_authres(const struct dnsbl_answer *answer, struct view zone, 
     buf_fini(&codes);
     TRY(err);
     TRY(authres_add_property(authres, arena, VIEW("policy"), VIEW("ip"), text));
-    if (answer->reason.n)
-        TRY(authres_add_property(authres, arena, VIEW("policy"), VIEW("txt"), answer->reason));
-    return authres_add_property(authres, arena, VIEW("dns"), VIEW("sec"), answer->is_secure ? VIEW("yes") : VIEW("na"));
+    return answer->reason.n ? authres_add_property(authres, arena, VIEW("policy"), VIEW("txt"), answer->reason)
+                            : ERR_OK;
+}
+
+enum err dnsbl_add_authres(const struct dnsbl_answer *answer, struct view zone, struct authres *authres,
+                           struct arena *arena) {
+    TRY(authres_add(authres, arena, VIEW("dnswl"), dnswl_result(answer->status)));
+    TRY(authres_add_property(authres, arena, VIEW("dns"), VIEW("zone"), zone));
+    if (answer->status != DNSBL_LISTED && answer->status != DNSBL_UNLISTED)
+        return ERR_OK;
+    if (answer->status == DNSBL_LISTED)
+        TRY(add_policy(answer, authres, arena));
+    return authres_add_property(authres, arena, VIEW("dns"), VIEW("sec"), answer->is_secure ? VIEW("yes") : VIEW("no"));
 }

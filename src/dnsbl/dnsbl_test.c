@@ -88,7 +88,7 @@ static void test_authres(void **state) {
     const char *expected = "Authentication-Results: a.example;\r\n"
                            "\tdnswl=pass dns.zone=l.example policy.ip=\"127.0.10.1,127.0.10.2\"\r\n"
                            "\tpolicy.txt=\"friend; https://l.example\" dns.sec=yes;\r\n"
-                           "\tdnswl=none dns.zone=l.example;\r\n"
+                           "\tdnswl=none dns.zone=l.example dns.sec=no;\r\n"
                            "\tdnswl=temperror dns.zone=l.example;\r\n"
                            "\tdnswl=permerror dns.zone=l.example\r\n";
     if (!view_eq(buf_view(&out), view_cstr(expected)))
