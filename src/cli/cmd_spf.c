@@ -64,6 +64,8 @@ static int check(struct lookup *lookup, void *ctx) {
     struct spf_verdict mail_from = {.result = SPF_NONE}, helo = {.result = SPF_NONE};
     if (has_from && check_one(lookup, run, SPF_MAIL_FROM, &mail_from) != ERR_OK)
         return CLI_FAILED;
+    /* After DNS trouble the same trouble is not waited for once more. */
+    has_helo = has_helo && !(has_from && mail_from.result == SPF_TEMPERROR);
     if (has_helo && check_one(lookup, run, SPF_HELO, &helo) != ERR_OK)
         return CLI_FAILED;
     /* RFC7208-2.4: with an empty reverse-path, MAIL FROM is postmaster at the HELO name: the same check. */

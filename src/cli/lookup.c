@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOOKUP_US (20 * US_PER_S) /* for one question: somebody waits at a terminal */
+#define LOOKUP_US (10 * US_PER_S) /* for one question: somebody waits at a terminal */
 #define ANCHOR_MAX 65536          /* octets of the trust anchor's file */
 
 struct run {

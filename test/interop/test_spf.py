@@ -195,3 +195,46 @@ def test_random_zones(server):
     differences = compare(server, tasks)
     print(f"{ZONES} zones, {len(differences)} differences")
     complain(differences)
+
+
+def run(*arguments):
+    done = subprocess.run([program(), "spf", "check", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_explanation(server):
+    server.table = Table([
+        ("example.test", "TXT", "v=spf1 include:mail.test ?a -all exp=why.%{d}"), ("mail.test", "TXT", "v=spf1 ip4:192.0.2.0/24 ~all"),
+        ("example.test", "A", "198.51.100.1"), ("why.example.test", "TXT", "%{i} is not ours"), ("helo.test", "TXT", "v=spf1 a -all"), ("helo.test", "A", "203.0.113.5")])
+    status, out, _ = run("--ip", "203.0.113.5", "--helo", "helo.test", "--from", "<me@example.test>", "--dns", server.address)
+    assert (status, out.splitlines()) == (1, [
+        "fail",
+        "MAIL FROM check of me@example.test: fail",
+        '  because "-all" matches in the record of example.test',
+        "  the domain explains: 203.0.113.5 is not ours",
+        "  2 of 10 lookups used, 0 of 2 found nothing; DNSSEC: insecure",
+        "  example.test: v=spf1 include:mail.test ?a -all exp=why.%{d}",
+        "    include:mail.test: asking mail.test",
+        "      mail.test: v=spf1 ip4:192.0.2.0/24 ~all",
+        "        ip4:192.0.2.0/24: no match",
+        "        ~all: match",
+        "    include:mail.test: mail.test says softfail: no match",
+        "    ?a: example.test has 1 A record: no match",
+        "    -all: match",
+        "HELO check of postmaster@helo.test: pass",
+        '  because "a" matches in the record of helo.test',
+        "  1 of 10 lookups used, 0 of 2 found nothing; DNSSEC: insecure",
+        "  helo.test: v=spf1 a -all",
+        "    a: helo.test has 1 A record: match",
+    ])
+    # An empty reverse-path: RFC7208-2.4, the HELO name
+    status, out, _ = run("--ip", "203.0.113.5", "--helo", "helo.test", "--from", "", "--dns", server.address)
+    assert (status, out.splitlines()[:2]) == (0, ["pass", "HELO check of postmaster@helo.test: pass"])
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["--ip", "192.0.2.1"], ["--ip", "mail", "--from", "a@b.test"], ["--ip", "192.0.2.1:25", "--from", "a@b.test"],
+    ["--ip", "192.0.2.1", "--from", "a@b.test", "--dns", "somewhere"], ["--ip", "192.0.2.1", "--from", "a@b.test", "more"]])
+def test_usage(arguments):
+    status, out, complaint = run(*arguments)
+    assert (status, out) == (2, "") and complaint.startswith("veredus: ") and "--help" in complaint
