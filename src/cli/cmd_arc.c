@@ -39,7 +39,7 @@ static int verify(struct judged *judged) {
         (void)printf("The message was changed after instance %u signed it.\n", report.oldest_pass - 1);
     for (size_t i = report.n; i-- > 0;)
         print_set(judged, &report.sets[i], i + 1);
-    return report.status == ARC_PASS ? CLI_OK : CLI_FAILED;
+    return report.status == ARC_FAIL ? CLI_FAILED : CLI_OK;
 }
 
 int cmd_arc_verify(const struct invocation *in) {

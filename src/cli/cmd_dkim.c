@@ -48,7 +48,7 @@ static int verify(struct judged *judged) {
     if (report.skipped > 0)
         (void)printf("%zu more signatures were not looked at: %d are verified of one message.\n", report.skipped,
                      DKIM_SIGNATURES_MAX);
-    return report.result == DKIM_PASS ? CLI_OK : CLI_FAILED;
+    return report.result == DKIM_PASS || report.result == DKIM_NONE ? CLI_OK : CLI_FAILED;
 }
 
 int cmd_dkim_verify(const struct invocation *in) {

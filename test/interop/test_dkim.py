@@ -315,3 +315,21 @@ def test_keys_from_dns(zones, domain, selectors, verdict, words):
     assert said.startswith(verdict + "\n"), said
     for word in words:
         assert word in said, said
+
+
+def test_nothing_to_judge(tmp_path):
+    """Words and exit status where there is no signature, no file, or no such option."""
+    (tmp_path / "letter.eml").write_bytes(LETTER)
+    (tmp_path / "keys").write_text("; none\n")
+    for command in ("dkim", "arc"):
+        done = run(program(), command, "verify", tmp_path / "letter.eml", "--key-file", tmp_path / "keys")
+        assert (done.returncode, done.stdout.split()[0], done.stderr) == (0, b"none", b"")
+        done = run(program(), command, "verify", "-", "--key-file", tmp_path / "keys", input=LETTER)
+        assert (done.returncode, done.stdout.split()[0]) == (0, b"none")
+        done = run(program(), command, "verify", tmp_path / "missing.eml")
+        assert done.returncode == 1 and done.stdout == b"" and b"missing.eml" in done.stderr
+        done = run(program(), command, "verify")
+        assert done.returncode == 2 and done.stdout == b""
+    (tmp_path / "keys").write_text("nonsense\n")
+    done = run(program(), "dkim", "verify", tmp_path / "letter.eml", "--key-file", tmp_path / "keys")
+    assert done.returncode == 1 and b"line 1" in done.stderr
