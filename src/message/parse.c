@@ -253,7 +253,8 @@ static size_t find_delimiter(const struct parser *p, struct view line, bool *is_
             memcmp(text.p, f->boundary.p, n) != 0)
             continue;
         struct view rest = view_skip(text, n);
-        while (rest.n > 0 && (rest.p[rest.n - 1] == ' ' || rest.p[rest.n - 1] == '\t'))
+        /* A CR is left where a CRLF was cut at the end of the message, or doubled. */
+        while (rest.n > 0 && (rest.p[rest.n - 1] == ' ' || rest.p[rest.n - 1] == '\t' || rest.p[rest.n - 1] == '\r'))
             rest.n--;
         *is_close = rest.n == 2 && rest.p[0] == '-' && rest.p[1] == '-';
         if (rest.n == 0 || *is_close)

@@ -108,6 +108,8 @@ static const struct {
     {"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n\r\n--b  \t\r\n\r\n--b-- \r\n",
      "multipart/mixed(text/plain text/plain)", "<one\r\n><>"},
     /* Not delimiters: other case, more text, a space in front. */
+    {"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\r\n\r\none\r\n--b--\r", "multipart/mixed(text/plain)",
+     "<one>"},
     {"Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--B\n--bb\n --b\n--b-\n--b--x\n--b--\n",
      "multipart/mixed(text/plain)", "<one\n--B\n--bb\n --b\n--b-\n--b--x>"},
     {"Content-Type: multipart/mixed; boundary*0=a; boundary*1=\"b \"\n\n--ab\n\nx\n--ab--",

@@ -103,7 +103,9 @@ class Tokens:
                 pass
             if group_too and self.take(b":"):
                 while not self.take(b";"):
-                    if not self.take(b",") and not self.mailbox(False):
+                    if self.take(b","):
+                        continue
+                    if not self.mailbox(False) or self.peek() not in (b",", b";"):
                         return False
                 return True
         return self.angle()
@@ -126,9 +128,9 @@ def is_address_list(value):
     return tokens.ok and tokens.addresses()
 
 
-DATE = re.compile(rb"\s*(?:(?:mon|tue|wed|thu|fri|sat|sun)\s*,)?\s*(\d{1,2})\s+(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\s+"
-                  rb"(?:\d{4}|\d\d)\s+(\d\d)\s*:\s*(\d\d)\s*(?::\s*(\d\d))?\s+"
-                  rb"([+-]\d\d[0-5]\d|ut|gmt|est|edt|cst|cdt|mst|mdt|pst|pdt|[a-ik-z])\s*", re.I)
+DATE = re.compile(rb"[ \t]*(?:(?:mon|tue|wed|thu|fri|sat|sun)[ \t]*,)?[ \t]*(\d{1,2})[ \t]+(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[ \t]+"
+                  rb"(?:\d{4}|\d\d)[ \t]+(\d\d)[ \t]*:[ \t]*(\d\d)[ \t]*(?::[ \t]*(\d\d))?[ \t]+"
+                  rb"([+-]\d\d[0-5]\d|ut|gmt|est|edt|cst|cdt|mst|mdt|pst|pdt|[a-ik-z])[ \t]*", re.I)
 
 
 def is_date(value):

@@ -7,7 +7,9 @@ case. The first rule that says so explains the difference; one that nobody
 explains fails the test, and so does a rule that explains nothing.
 """
 
+import base64
 import codecs
+import quopri
 import re
 
 import grammar
@@ -137,13 +139,7 @@ def mbox_line_at_end(d):
 @rule("gmime", "message")
 def folded_mbox_line(d):
     """An mbox "From " line with a continuation is skipped with it. GMime then finds no message."""
-    return re.match(rb"From [^\n]*\n[ \t]", d.header())
-
-
-@rule("gmime", "message")
-def text_without_empty_line(d):
-    """Lines after the last field are the body where the message ends without an empty line. GMime finds no message."""
-    return d.header() and not re.search(rb"\n\r?\n$", d.header()) and d.octets[len(d.header()):].strip()
+    return re.match(rb"(From [^\n]*\n)+[ \t]", d.header())
 
 
 @rule("gmime", TREE)
@@ -295,6 +291,12 @@ def sloppy_encoding(d):
         re.search(rb"(?im)^content-transfer-encoding:([^\r\n]*[ \t;]\r?$|[ \t]*\r?\n)", d.header(d.ours))
 
 
+@rule("gmime", "body")
+def soft_break_before_cr(d):
+    """Before a lone CR too, "=" is a soft line break: that is how lines end where there is no LF. GMime keeps it."""
+    return encoding(d).startswith(b"quoted") and re.search(rb"=[ \t]*\r(?!\n)", d.body())
+
+
 @rule("email gmime", "body")
 def lone_equals(d):
     """In quoted-printable an "=" that encodes nothing is text, and one at the end of a line is none (RFC2045-6.7). They keep
@@ -358,10 +360,11 @@ def word_of_unknown_charset(d):
     return any(not known(charset) for value in field(d) for charset, _, _ in grammar.words(value))
 
 
-@rule("gmime email", "subject " + LISTS)
+@rule("gmime email", "name subject " + LISTS)
 def broken_base64_word(d):
     """Octets outside the alphabet are skipped in words as in bodies. Python refuses the header, GMime keeps other octets."""
-    return any(kind in b"bB" and re.search(rb"[^A-Za-z0-9+/=]|=.", text) for value in field(d)
+    texts = [d.header(d.ours)] if d.field == "name" else field(d)
+    return any(kind in b"bB" and re.search(rb"[^A-Za-z0-9+/=]|=.", text) for value in texts
                for _, kind, text in grammar.words(value))
 
 
@@ -377,6 +380,19 @@ def octets_guessed(d):
     """Octets in no charset are guessed: UTF-8, also with an octet that is broken, else windows-1252. GMime takes ISO-8859-1, and
     drops an address; Python does not guess."""
     return not utf8(d.header(d.ours) if d.field == "name" else b"".join(field(d)))
+
+
+@rule("gmime email", "subject " + LISTS)
+def word_that_is_no_utf_8(d):
+    """A word that says UTF-8 and is none is guessed, like other text. They replace its octets."""
+    return any(charset.lower() in (b"utf-8", b"utf8") and not utf8(in_word(kind, text)) for value in field(d)
+               for charset, kind, text in grammar.words(value))
+
+
+def in_word(kind, text):
+    if kind in b"qQ":
+        return quopri.decodestring(text, header=True)
+    return base64.b64decode(text + b"=" * (-len(text) % 4))
 
 
 @rule("gmime", "subject " + LISTS)
