@@ -103,6 +103,8 @@ static enum err copy_data(struct view packet, const struct record *record, struc
     for (unsigned i = 0; err == ERR_OK && i < names; i++) {
         buf_clear(&text);
         err = dns_name_read_compressed(&r, &text);
+        if (err == ERR_OK && view_find_byte(buf_view(&text), ' ') >= 0)
+            err = ERR_SYNTAX; /* a name with a space can be asked for, not led to (dns/rdata.h) */
         if (err == ERR_OK)
             err = dns_name_to_wire(buf_view(&text), &wire);
     }
@@ -136,6 +138,8 @@ static enum err follow(struct view packet, const struct section *answers, uint16
         struct reader r = reader_of(packet);
         r.at = alias->at;
         TRY(read_text_name(&r, text, arena, &out->canonical));
+        if (view_find_byte(out->canonical, ' ') >= 0)
+            return ERR_SYNTAX;
         out->ttl = MIN(out->ttl, alias->ttl);
     }
     return ERR_OK;

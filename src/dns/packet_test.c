@@ -39,6 +39,29 @@ static int tear_down(void **state) {
     return 0;
 }
 
+/* A name with a space can be asked for (RFC7208-7.1: "%_"); no record leads to one. */
+static void test_space(void **state) {
+    struct fixture *f = *state;
+    put_header(&f->packet, RESPONSE, 1, 1, 0);
+    put_question(&f->packet, "a b.example.org", DNS_A);
+    put_record(&f->packet, "a b.example.org", DNS_A, 50, VIEW("\300\0\2\1"));
+    assert_int_equal(parse(&f->packet, "a b.example.org", DNS_A, f->arena, &f->answer), ERR_OK);
+    assert_int_equal(f->answer.data_n, 1);
+    static const struct {
+        uint16_t type;
+        struct view data;
+    } cases[] = {
+        {DNS_MX, VIEW_INIT("\0\1\3m x\0")}, {DNS_PTR, VIEW_INIT("\3m x\0")}, {DNS_CNAME, VIEW_INIT("\3m x\0")}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        uint16_t asked = cases[i].type == DNS_CNAME ? DNS_A : cases[i].type;
+        buf_clear(&f->packet);
+        put_header(&f->packet, RESPONSE, 1, 1, 0);
+        put_question(&f->packet, "example.org", asked);
+        put_record(&f->packet, "example.org", cases[i].type, 50, cases[i].data);
+        assert_int_equal(parse(&f->packet, "example.org", asked, f->arena, &f->answer), ERR_SYNTAX);
+    }
+}
+
 static void test_chain(void **state) {
     struct fixture *f = *state;
     put_header(&f->packet, RESPONSE, 1, 4, 0);
@@ -158,8 +181,8 @@ static void test_too_many(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(chain), TEST(circle),    TEST(compressed_mx), TEST(negative),
-        TEST(ttl),   TEST(odd_owner), TEST(lies),          TEST(too_many),
+        TEST(space), TEST(chain),     TEST(circle), TEST(compressed_mx), TEST(negative),
+        TEST(ttl),   TEST(odd_owner), TEST(lies),   TEST(too_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
