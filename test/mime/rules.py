@@ -133,7 +133,7 @@ def from_with_space(d):
 @rule("email", "body")
 def mbox_line_at_end(d):
     """An mbox line in a header is skipped. Python takes one at its end for the first line of the body."""
-    return re.search(rb"(^|\n)From [^\n]*\n\r?\n$", d.header(d.ours)) and d.theirs["body"].endswith(d.ours["body"])
+    return re.search(rb"(^|\n)From [^\n]*\n\r?\n$", d.header(d.ours))
 
 
 @rule("gmime", "message")
@@ -169,6 +169,12 @@ def no_type(d):
     """RFC2045-5.2: a Content-Type that names no type and subtype means text/plain. GMime says application/octet-stream, Python
     keeps what stood there."""
     return not d.ours["has_type"] and bool(d.values(b"content-type", d.ours))
+
+
+@rule("email", "type")
+def first_readable_type(d):
+    """Of several Content-Type fields the first counts that names a type. Python stays with the first."""
+    return len(values(d.header(d.ours), b"content-type")) > 1
 
 
 @rule("email", "type")
@@ -287,7 +293,7 @@ def broken_base64(d):
 @rule("gmime email", "body")
 def sloppy_encoding(d):
     """"quoted-printable;" and "base64 " mean what they say. They know no such encoding."""
-    return re.fullmatch(rb"(base64|quoted[ -]printable)[\s;].*|quoted printable", encoding(d), re.S) or \
+    return re.fullmatch(rb"(base64|quoted[ -]printable)[\s;].*|quoted[^a-z-]printable", encoding(d), re.S) or \
         re.search(rb"(?im)^content-transfer-encoding:([^\r\n]*[ \t;]\r?$|[ \t]*\r?\n)", d.header(d.ours))
 
 
