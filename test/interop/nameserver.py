@@ -17,11 +17,9 @@ def free_port():
                 return udp.getsockname()[1]
 
 
-def start_nsd(folder, port, zones):
-    """nsd on that port, once it answers; None when another program was faster."""
-    parts = [f"""server:
-    ip-address: 127.0.0.1@{port}
-    do-ip6: no
+def configure(folder, addresses, zones):
+    """Writes what `nsd -c` takes, and the zones."""
+    parts = ["server:\n" + "".join(f"    ip-address: {address}\n" for address in addresses) + f"""    do-ip6: {"yes" if "::" in "".join(addresses) else "no"}
     username: ""
     chroot: ""
     zonesdir: "{folder}"
@@ -34,9 +32,15 @@ remote-control:
     control-enable: no
 """]
     for name, text in zones.items():
-        (folder / f"{name}.zone").write_text(text)
-        parts.append(f"zone:\n    name: {name}\n    zonefile: {name}.zone\n")
+        file = f"{name.strip('.') or 'root'}.zone"
+        (folder / file).write_text(text)
+        parts.append(f"zone:\n    name: {name}\n    zonefile: {file}\n")
     (folder / "nsd.conf").write_text("".join(parts))
+
+
+def start_nsd(folder, port, zones):
+    """nsd on that port, once it answers; None when another program was faster."""
+    configure(folder, [f"127.0.0.1@{port}"], zones)
     with open(folder / "nsd.log", "wb") as log:
         server = subprocess.Popen([needs("nsd"), "-d", "-c", str(folder / "nsd.conf")], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     labels = next(iter(zones)).encode().split(b".")
@@ -81,6 +85,7 @@ def sign(folder, name, text, *options):
     """The zone signed with a new key, and the DS record of that key."""
     made = subprocess.run([needs("ldns-keygen"), "-r", "/dev/urandom", "-a", "ECDSAP256SHA256", "-k", name], cwd=folder, check=True, capture_output=True, text=True)
     key = made.stdout.strip()
-    (folder / f"{name}.plain").write_text(text)
-    subprocess.run([needs("ldns-signzone"), *options, "-o", name, "-f", f"{name}.signed", f"{name}.plain", key], cwd=folder, check=True, capture_output=True)
-    return (folder / f"{name}.signed").read_text(), (folder / f"{key}.ds").read_text()
+    file = name.strip(".") or "root"
+    (folder / f"{file}.plain").write_text(text)
+    subprocess.run([needs("ldns-signzone"), *options, "-o", name, "-f", f"{file}.signed", f"{file}.plain", key], cwd=folder, check=True, capture_output=True)
+    return (folder / f"{file}.signed").read_text(), (folder / f"{key}.ds").read_text()

@@ -1,11 +1,12 @@
 """DNSSEC and the rest of DNS as our resolver sees it, over zones of nsd signed with ldns-signzone."""
 
+import os
 import subprocess
 
 import pytest
 
-from house import program, ids_in, message, until
-from nameserver import served, sign
+from house import ids_in, message, needs, program, until
+from nameserver import configure, served, sign
 
 TEXT = "x" * 200
 ZONE = """$ORIGIN {name}.
@@ -151,3 +152,59 @@ def test_the_resolver_role_validates(dns, make_house):
         client.sendmail("user@localhost", ["bob@signed.test"], message("secure"))
     until(lambda: "secure@test.example" in ids_in(there, account="bob@signed.test", password="secret"), "the message at the other server")
     assert ids_in(there, account="bob@tampered.test", password="secret") == []
+
+
+ROOT = """$ORIGIN .
+$TTL 60
+@ IN SOA a.root-servers.net. hostmaster. 1 3600 600 86400 60
+@ IN NS a.root-servers.net.
+a.root-servers.net. IN A 198.41.0.4
+"""
+# Where resolvers look for the root's servers; they try some of them before they know of one.
+ROOT_ADDRESSES = """198.41.0.4 199.9.14.201 170.247.170.2 192.33.4.12 199.7.91.13 192.203.230.10 192.5.5.241 192.112.36.4 198.97.190.53
+192.36.148.17 192.58.128.30 193.0.14.129 199.7.83.42 202.12.27.33 2001:503:ba3e::2:30 2001:500:200::b 2801:1b8:10::b 2001:500:2::c
+2001:500:2d::d 2001:500:a8::e 2001:500:2f::f 2001:500:12::d0d 2001:500:1::53 2001:7fe::53 2001:503:c27::2:30 2001:7fd::1 2001:500:9f::42
+2001:dc3::35""".split()
+if not os.path.exists("/proc/net/if_inet6"):
+    ROOT_ADDRESSES = [address for address in ROOT_ADDRESSES if ":" not in address]
+# In a network of its own that has the root's addresses, and one of everybody else.
+STAGE = """set -e
+ip link set lo up
+for address in 192.0.2.53 $ROOT_ADDRESSES; do
+    case $address in *:*) ip -6 addr add $address/128 dev lo nodad ;; *) ip addr add $address/32 dev lo ;; esac
+done
+nsd -d -c root/nsd.conf >root.log 2>&1 & root=$!
+nsd -d -c rest/nsd.conf >rest.log 2>&1 & rest=$!
+trap 'kill $root $rest; wait' EXIT
+for name in . good; do
+    for try in $(seq 100); do # until it answers
+        "$VEREDUS_PROGRAM" dns lookup SOA $name --dns $([ $name = . ] && echo 198.41.0.4 || echo 192.0.2.53):53 >/dev/null && break
+        sleep 0.1
+    done
+done
+for name in mx.good mx.plain mx.evil nobody.good nobody; do
+    echo "$name $("$VEREDUS_PROGRAM" dns lookup A $name --trust-anchor anchor | head -n 1)"
+done
+"""
+
+
+def test_recursion_from_the_root(tmp_path):
+    """From the root's own address and key downwards: RFC1034-5.3.3, RFC4035-5."""
+    if os.geteuid() != 0 or subprocess.run([needs("unshare"), "-n", "ip", "link"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("a network of the test's own needs root")
+    zones, root = {}, ROOT
+    for name in ("good", "plain", "evil"):
+        text = zone(name).replace("\nns IN A 127.0.0.1", "\nns IN A 192.0.2.53")
+        zones[name], ds = sign(tmp_path, name, text) if name != "plain" else (text, "")
+        if name == "evil":
+            _, ds = sign(tmp_path, name, text)
+        root += f"{name}. IN NS ns.{name}.\nns.{name}. IN A 192.0.2.53\n{ds}"
+    signed, anchor = sign(tmp_path, ".", root)
+    (tmp_path / "anchor").write_text(anchor)
+    for folder, addresses, served_zones in [("root", ROOT_ADDRESSES, {".": signed}), ("rest", ["192.0.2.53"], zones)]:
+        (tmp_path / folder).mkdir()
+        configure(tmp_path / folder, [f"{address}@53" for address in addresses], served_zones)
+    needs("nsd")
+    done = subprocess.run(["unshare", "-n", "sh", "-c", STAGE], cwd=tmp_path, env={**os.environ, "VEREDUS_PROGRAM": program(), "ROOT_ADDRESSES": " ".join(ROOT_ADDRESSES)},
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.splitlines() == ["mx.good secure", "mx.plain insecure", "mx.evil bogus", "nobody.good secure", "nobody secure"], done.stderr
