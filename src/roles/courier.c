@@ -7,13 +7,13 @@
 
 #include "base/vec.h"
 #include "dns/mx.h"
+#include "roles/peer_dns.h"
 #include "smtp/client.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define CONNECT_US (30 * US_PER_S) /* RFC5321-4.5.3.2 has no time for connecting; the next host may be there */
-#define DNS_US (20 * US_PER_S)     /* one question */
 #define CONNECTIONS_MAX 12         /* hosts' addresses that one attempt tries */
 #define PEERS_MAX 16
 #define ATTEMPT_BUDGET (2 * 1024 * 1024) /* octets: DNS answers of 16 hosts, replies of 100 recipients */
@@ -25,33 +25,6 @@ struct courier {
     struct role_peer resolver;
     struct vec peers; /* struct channel *: queues, of which one lives */
 };
-
-/* ---- names, through the resolver role ---- */
-
-struct peer_dns {
-    struct dns_client client; /* first */
-    struct courier *courier;
-    int64_t deadline_us;
-};
-
-static enum err peer_lookup(struct dns_client *client, struct view name, uint16_t type, struct arena *arena,
-                            struct dns_answer *out) {
-    struct peer_dns *dns = (struct peer_dns *)client;
-    struct loop *loop = dns->courier->env->loop;
-    struct dns_question question = {.name = name, .type = type};
-    if (name.n > DNS_NAME_MAX)
-        return ERR_SYNTAX;
-    int64_t deadline_us = MIN(loop_now_us(loop) + DNS_US, dns->deadline_us);
-    enum err err =
-        role_peer_call(&dns->courier->resolver, &message_dns_lookup, &question, NULL, 0, deadline_us, arena, out, NULL);
-    if (err == ERR_AGAIN) /* the resolver was started anew: a question may be repeated */
-        err = role_peer_call(&dns->courier->resolver, &message_dns_lookup, &question, NULL, 0, deadline_us, arena, out,
-                             NULL);
-    if (co_is_canceled(co_current()))
-        return ERR_CANCELED;
-    /* A resolver that cannot be asked is our own trouble, not the domain's: the queue tries again soon. */
-    return err == ERR_OK || err == ERR_SYNTAX ? err : ERR_AGAIN;
-}
 
 /* ---- an attempt ---- */
 
@@ -267,7 +240,8 @@ static enum err try_literal(struct trip *trip, struct view domain) {
 
 static enum err try_domain(struct trip *trip) {
     struct role_env *env = trip->courier->env;
-    struct peer_dns dns = {{peer_lookup}, trip->courier, trip->deadline_us};
+    struct peer_dns dns;
+    peer_dns_init(&dns, trip->courier->env->loop, &trip->courier->resolver, &message_dns_lookup, trip->deadline_us);
     struct view domain = trip->attempt->domain;
     if (view_starts(domain, VIEW("[")))
         return try_literal(trip, domain);

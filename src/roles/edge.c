@@ -4,6 +4,9 @@
  */
 #include "roles/edge.h"
 
+#include "dkim/crypto.h"
+#include "dmarc/suffixes.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -287,14 +290,29 @@ static void edge_listen(struct role_env *env, const struct listener_offer *offer
 }
 
 static enum err edge_prepare(struct role_env *env, struct buf *why) {
-    enum err err = tls_library_new((struct tls_library **)&env->prepared);
-    if (err != ERR_OK)
+    struct edge_tools *tools = calloc(1, sizeof(*tools));
+    if (!tools)
+        return ERR_NO_MEMORY;
+    env->prepared = tools;
+    enum err err = tls_library_new(&tools->library);
+    if (err == ERR_OK)
+        err = dkim_crypto_new(&tools->crypto);
+    if (err != ERR_OK) {
         buf_put_str(why, "OpenSSL cannot be set up");
-    return err;
+        return err;
+    }
+    err = dmarc_suffixes_new(NULL, &tools->suffixes);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
 static void edge_unprepare(struct role_env *env) {
-    tls_library_free(env->prepared);
+    struct edge_tools *tools = env->prepared;
+    if (!tools)
+        return;
+    dmarc_suffixes_free(tools->suffixes);
+    dkim_crypto_free(tools->crypto);
+    tls_library_free(tools->library);
+    free(tools);
     env->prepared = NULL;
 }
 
@@ -305,7 +323,8 @@ static enum err edge_start(struct role_env *env, struct buf *why) {
         return ERR_NO_MEMORY;
     env->state = edge;
     edge->env = env;
-    edge->library = env->prepared;
+    edge->tools = env->prepared;
+    edge->library = edge->tools->library;
     edge->signer.sign = edge_sign;
     uint8_t seed[16];
     random_fill(env->random, seed, sizeof(seed));

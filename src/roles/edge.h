@@ -24,9 +24,19 @@
 #define EDGE_NETWORKS_MAX 100000
 #define EDGE_CHAINS_RETRY_US (1 * US_PER_S) /* without certificates there is no TLS: asked until they come */
 
+struct dkim_crypto;
+struct dmarc_suffixes;
+/* What is made before confinement. */
+struct edge_tools {
+    struct tls_library *library;
+    struct dkim_crypto *crypto;
+    struct dmarc_suffixes *suffixes; /* NULL: there is no public suffix list; RFC 9989 needs none */
+};
+
 struct edge {
     struct role_env *env;
     struct tls_library *library;
+    const struct edge_tools *tools;
     struct tls_server *tls; /* NULL until directory has sent the chains */
     struct tls_signer signer;
     struct waitq tls_ready;
@@ -93,6 +103,22 @@ enum err edge_start_tls(struct edge_connection *c, struct stream *plain, struct 
 /* ---- protocols: run on the connection's coroutine until it ends ---- */
 void edge_smtp(struct edge_connection *c);
 void edge_imap(struct edge_connection *c);
+
+/* ---- checks ---- */
+struct edge_cut {
+    size_t offset, size; /* octets of the message that are left out */
+};
+struct edge_checks {
+    struct view fields;    /* Authentication-Results and Received-SPF, for the top of the message */
+    struct edge_cut *cuts; /* fields that claim to be ours and are not, in their order */
+    size_t cuts_n;
+    struct smtp_reply reply; /* code 0: nothing is to be refused */
+};
+/* Whether mail from this connection is checked: what comes from outside and from nobody who has logged in. */
+bool edge_checks_mail(const struct edge_connection *c);
+/* Everything in *out lives in the transaction's arena. ERR_AGAIN: the resolver cannot be asked; other errors: ours. */
+enum err edge_check(struct edge_connection *c, const struct smtp_session_facts *facts, struct smtp_transaction *t,
+                    struct edge_checks *out) MUST_CHECK;
 
 /* ---- delivery ---- */
 /* What rcpt() leaves with a recipient. */

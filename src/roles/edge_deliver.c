@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define PREFIX_MAX 8192
+#define RECEIVED_MAX 6500 /* with what the checks say; Return-Path and Delivered-To fit beside it */
+#define COPY_WINDOW 65536
 
 enum fate { FATE_ACCEPT, FATE_REJECT, FATE_LATER, FATE_QUEUE, FATE_DONE, FATE_LOST };
 
@@ -28,8 +30,12 @@ struct delivery {
     size_t n;
     uint8_t id[MESSAGE_ID_SIZE];
     struct view sender;
-    struct view received; /* the Received field */
-    struct file *file;    /* of a body too large to travel inside a message */
+    struct view received; /* the Received field, below what the checks say */
+    struct edge_checks checks;
+    struct view body;  /* of the message in memory; empty when it is in a file */
+    struct buf edited; /* holds it when something was cut out */
+    uint64_t size;     /* octets of the message that is stored */
+    struct file *file; /* of a body too large to travel inside a message */
     bool own_file;
     int64_t deadline_us; /* of asking mailboxes; after it the queue has the rest */
 };
@@ -67,7 +73,7 @@ static enum err make_received(struct delivery *d) {
     struct buf ip, id, field;
     buf_init(&ip, 100);
     buf_init(&id, 64);
-    buf_init(&field, 2000);
+    buf_init(&field, RECEIVED_MAX);
     buf_put_ip(&ip, &d->c->peer);
     buf_put_hex(&id, view_of(d->id, 8));
     struct trace_received received = {
@@ -84,6 +90,7 @@ static enum err make_received(struct delivery *d) {
     };
     if (d->t->recipients_n == 1) /* RFC5321-7.2: never discloses one recipient to another */
         received.recipient = d->t->recipients[0].address;
+    buf_put(&field, d->checks.fields);
     trace_put_received(&field, &received);
     enum err err = buf_err(&field);
     if (err == ERR_OK)
@@ -105,18 +112,75 @@ static enum err make_prefix(const struct delivery *d, const struct target *targe
     return buf_err(out);
 }
 
+/* ---- the message as it is stored ---- */
+
+static enum err cut_in_memory(struct delivery *d, struct view body) {
+    size_t at = 0;
+    buf_init(&d->edited, body.n);
+    for (size_t i = 0; i < d->checks.cuts_n; i++) {
+        const struct edge_cut *cut = &d->checks.cuts[i];
+        buf_put(&d->edited, view_sub(body, at, cut->offset - at));
+        at = cut->offset + cut->size;
+    }
+    buf_put(&d->edited, view_skip(body, at));
+    d->body = buf_view(&d->edited);
+    d->size = d->body.n;
+    return buf_err(&d->edited);
+}
+
+/* Octets [from, to) of a file, appended to another one. */
+static enum err copy_range(struct file *in, uint64_t from, uint64_t to, struct file *out, uint64_t *size,
+                           void *window) {
+    while (from < to) {
+        size_t got;
+        TRY(file_read(in, window, (size_t)MIN(to - from, (uint64_t)COPY_WINDOW), from, &got));
+        if (got == 0)
+            return ERR_IO;
+        TRY(file_write(out, view_of(window, got), *size));
+        from += got;
+        *size += got;
+        TRY(co_breathe());
+    }
+    return ERR_OK;
+}
+
+static enum err cut_in_file(struct delivery *d) {
+    struct role_env *env = d->c->edge->env;
+    if (!env->disk)
+        return ERR_FULL;
+    void *window = arena_alloc(d->t->arena, COPY_WINDOW);
+    if (!window)
+        return ERR_LIMIT;
+    TRY(disk_open(env->disk, ".", DISK_WRITE | DISK_TEMPORARY | DISK_CREATE, &d->file));
+    d->own_file = true;
+    uint64_t at = 0;
+    d->size = 0;
+    for (size_t i = 0; i < d->checks.cuts_n; i++) {
+        const struct edge_cut *cut = &d->checks.cuts[i];
+        TRY(copy_range(d->t->body_file, at, cut->offset, d->file, &d->size, window));
+        at = cut->offset + cut->size;
+    }
+    return copy_range(d->t->body_file, at, d->t->body_size, d->file, &d->size, window);
+}
+
 /* A body in memory that is too large for a packet travels as a file. */
 static enum err prepare_body(struct delivery *d) {
+    d->size = d->t->body_size;
+    d->body = d->t->body;
     d->file = d->t->body_file;
-    if (d->file || d->t->body.n <= ACCOUNT_INLINE_MAX)
+    if (d->checks.cuts_n > 0 && d->file)
+        return cut_in_file(d);
+    if (d->checks.cuts_n > 0)
+        TRY(cut_in_memory(d, d->t->body));
+    if (d->file || d->body.n <= ACCOUNT_INLINE_MAX)
         return ERR_OK;
     TRY(file_new_memory("message", &d->file));
     d->own_file = true;
-    return file_write(d->file, d->t->body, 0);
+    return file_write(d->file, d->body, 0);
 }
 
 static struct view inline_body(const struct delivery *d) {
-    return d->file ? VIEW_NONE : d->t->body;
+    return d->file ? VIEW_NONE : d->body;
 }
 
 /* Targets that were not asked in time stay FATE_LATER. */
@@ -127,7 +191,7 @@ static bool is_late(const struct delivery *d) {
 /* ---- step one: ask ---- */
 
 static void check_target(struct delivery *d, struct target *target) {
-    struct deliver_check_args args = {.recipient = target->to.address, .sender = d->sender, .size = d->t->body_size};
+    struct deliver_check_args args = {.recipient = target->to.address, .sender = d->sender, .size = d->size};
     struct deliver_check_result result;
     enum err err = doors_check(&d->c->edge->doors, target->to.account, &args, d->t->arena, &result);
     if (err == ERR_NOT_FOUND) {
@@ -183,7 +247,7 @@ static enum err queue_fate(struct delivery *d, enum fate fate, enum recipient_ki
         .delivery_id = view_of(d->id, sizeof(d->id)),
         .session = d->c->auth,
         .sender = d->sender,
-        .size = d->t->body_size,
+        .size = d->size,
         .flags = (d->t->eightbit ? QUEUE_FLAG_8BITMIME : 0) | (d->t->smtputf8 ? QUEUE_FLAG_SMTPUTF8 : 0),
         .prefix = d->received,
         .body = inline_body(d),
@@ -325,6 +389,15 @@ static bool is_looping(struct delivery *d) {
     return trace_hops(end < 0 ? text : view_sub(text, 0, (size_t)end + 2)) > TRACE_HOPS_MAX;
 }
 
+/* The checks say that nobody gets it. */
+static void refuse_all(struct delivery *d, struct smtp_reply *reply) {
+    for (size_t i = 0; i < d->t->recipients_n; i++)
+        d->t->recipients[i].result = d->checks.reply;
+    *reply = d->checks.reply;
+    log_event(&d->c->log, LOG_INFO, "message.refused", LF_U64("reply", reply->code), LF_VIEW("from", d->sender),
+              LF_VIEW("why", reply->text));
+}
+
 void edge_deliver(struct edge_connection *c, const struct smtp_session_facts *facts, struct smtp_transaction *t,
                   struct smtp_reply *reply) {
     struct delivery d = {.c = c, .facts = facts, .t = t, .sender = t->sender.whole};
@@ -334,7 +407,13 @@ void edge_deliver(struct edge_connection *c, const struct smtp_session_facts *fa
         smtp_reply_set(reply, 554, VIEW("5.4.6"), VIEW("The message has been through too many servers: a mail loop"));
         return;
     }
-    enum err err = collect_targets(&d);
+    enum err err = edge_checks_mail(c) ? edge_check(c, facts, t, &d.checks) : ERR_OK;
+    if (err == ERR_OK && d.checks.reply.code != 0) {
+        refuse_all(&d, reply);
+        return;
+    }
+    if (err == ERR_OK)
+        err = collect_targets(&d);
     if (err == ERR_OK)
         err = make_received(&d);
     if (err == ERR_OK)
@@ -350,6 +429,7 @@ void edge_deliver(struct edge_connection *c, const struct smtp_session_facts *fa
     }
     if (d.own_file)
         file_unref(d.file);
+    buf_fini(&d.edited);
     log_event(&c->log, reply->code == 250 ? LOG_INFO : LOG_WARN, "message", LF_U64("reply", reply->code),
               LF_VIEW("from", d.sender), LF_U64("recipients", t->recipients_n), LF_U64("size", t->body_size));
 }

@@ -44,7 +44,7 @@ const char *protocol_name(enum protocol protocol);
 #define R_role_configure(F, S)                                                                                              \
     F(S, U8, role) F(S, U32, index) F(S, U8, log_level) F(S, VIEW, hostname, 255) F(S, U64, message_size_max) F(S, U32, recipients_max)          \
     F(S, U32, connections_max) F(S, U32, connections_per_network) F(S, U64, spool_budget) F(S, U32, login_attempts_max)      \
-    F(S, BOOL, throttle_loopback) F(S, BOOL, localserve) F(S, U16, relay_port) F(S, BOOL, relay)                             \
+    F(S, BOOL, throttle_loopback) F(S, BOOL, localserve) F(S, U16, relay_port) F(S, BOOL, relay) F(S, BOOL, check_mail)                             \
     F(S, ADDR, dns) F(S, VIEW, trust_anchor, 65536) F(S, U64, quota_octets)                                                    \
     F(S, U64, account) F(S, VIEW, account_address, MESSAGE_ADDRESS_MAX) F(S, U64, queue_lifetime_us)                         \
     F(S, U64, queue_retry_us) F(S, VIEW, certificate, 32768) F(S, VIEW, private_key, 16384) /* directory only, PEM */

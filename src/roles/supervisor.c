@@ -390,6 +390,8 @@ static void slot_snapshot(const struct slot *slot, struct role_configure *out) {
         out->spool_budget = MAX(c->spool_budget / MAX(c->edges, 1u), c->message_size_max);
         out->login_attempts_max = c->login_attempts_max;
         out->relay = c->relay;
+        /* localserve without --dns has no names to ask for. */
+        out->check_mail = !c->localserve || c->dns.family != 0;
         break;
     case ROLE_MAILBOX: {
         const struct known_account *known = map_get_u64(s->accounts, slot->account);

@@ -281,6 +281,7 @@ void sim_init(struct sim *sim, uint64_t seed, struct disk *disk, const char *con
     config_defaults(&sim->config);
     sim->config.hostname = VIEW("localhost");
     sim->config.localserve = true;
+    sim->config.dns = (struct netaddr){.family = 4, .ip = {127, 0, 0, 1}, .port = 53}; /* so that mail is checked */
     sim->config.edges = 1;
     sim->config.listeners_n = 0;
     add_listener(sim, SIM_SMTP_PORT, CONFIG_SMTP, false);
