@@ -309,7 +309,7 @@ static void put_section(struct buf *out, const struct mime_part *part) {
     if (part->is_root && part->is_multipart)
         return;
     uint32_t number = 1;
-    if (!part->is_root)
+    if (part->parent != NULL && !part->is_root)
         for (const struct mime_part *child = part->parent->first_child; child != part; child = child->next)
             number++;
     buf_printf(out, "%s%u", out->n == 0 ? "" : ".", number);

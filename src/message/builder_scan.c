@@ -9,9 +9,10 @@
 struct builder_part *builder_part_next(struct builder_part *part, const struct builder_part *root) {
     if (part->first_child != NULL)
         return part->first_child;
-    while (part != root && part->next == NULL)
-        part = part->parent;
-    return part == root ? NULL : part->next;
+    for (; part != NULL && part != root; part = part->parent)
+        if (part->next != NULL)
+            return part->next;
+    return NULL;
 }
 
 enum err builder_content(struct builder_part *part, enum err (*take)(void *arg, struct view octets), void *arg) {

@@ -171,10 +171,12 @@ struct view parser_boundary(struct parser *p, const struct mime_params *params) 
         p->fields_used += boundary.n;
         buf_fini(&text);
     }
+    if (boundary.p == NULL || boundary.n > BOUNDARY_MAX)
+        return VIEW_NONE;
     /* RFC2046-5.1.1: it does not end with white space. */
     while (boundary.n > 0 && (boundary.p[boundary.n - 1] == ' ' || boundary.p[boundary.n - 1] == '\t'))
         boundary.n--;
-    return boundary.n > BOUNDARY_MAX ? VIEW_NONE : boundary;
+    return boundary;
 }
 
 struct view parser_boundary_of_header(struct parser *p, struct view header) {

@@ -179,41 +179,21 @@ static void odd_shapes(struct fixture *f) {
     }
 }
 
-static enum err remove_tree(void *ctx, struct view name) {
-    struct disk *disk = ctx, *sub;
-    char path[300];
-    (void)snprintf(path, sizeof(path), "%.*s", VIEW_FMT(name));
-    if (disk_sub(disk, path, &sub) == ERR_OK) {
-        enum err err = disk_list(sub, ".", remove_tree, sub);
-        disk_free(sub);
-        TRY(err);
-    }
-    return disk_remove(disk, path);
-}
-
-static void on_a_real_disk(void (*body)(struct fixture *f)) {
-    char path[] = "large-test-XXXXXX";
+static void on_a_real_disk(void **state, void (*body)(struct fixture *f)) {
     struct fixture f;
-    assert_non_null(mkdtemp(path));
-    struct disk *disk = disk_new_fd(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    fixture_init(&f, WAY_DIRECT, disk_new_fd(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+    fixture_init(&f, WAY_DIRECT, test_folder_disk(*state));
     f.params.size_max = 2 * LARGE_SIZE;
     assert_int_equal(fixture_connect(&f), ERR_OK);
     body(&f);
     fixture_close(&f);
-    assert_int_equal(disk_list(disk, ".", remove_tree, disk), ERR_OK);
-    disk_free(disk);
-    assert_int_equal(rmdir(path), 0);
 }
 
 static void in_constant_memory(void **state) {
-    (void)state;
-    on_a_real_disk(large);
+    on_a_real_disk(state, large);
 }
 
 static void odd_ones_too(void **state) {
-    (void)state;
-    on_a_real_disk(odd_shapes);
+    on_a_real_disk(state, odd_shapes);
 }
 
 /* Fields that are too long to be kept are absent, and has_attachment is known all the same. */
@@ -301,8 +281,8 @@ static void each_way(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(in_constant_memory),
-        cmocka_unit_test(odd_ones_too),
+        cmocka_unit_test_setup_teardown(in_constant_memory, test_folder_make, test_folder_remove),
+        cmocka_unit_test_setup_teardown(odd_ones_too, test_folder_make, test_folder_remove),
         cmocka_unit_test(each_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -326,31 +326,12 @@ static void shrinks(struct fixture *f) {
 
 /* ---- on a real disk: nameless files, links, mappings, locks ---- */
 
-static enum err remove_tree(void *ctx, struct view name) {
-    struct disk *disk = ctx;
-    char path[300];
-    struct disk *sub;
-    (void)snprintf(path, sizeof(path), "%.*s", VIEW_FMT(name));
-    if (disk_sub(disk, path, &sub) == ERR_OK) {
-        enum err err = disk_list(sub, ".", remove_tree, sub);
-        disk_free(sub);
-        TRY(err);
-    }
-    return disk_remove(disk, path);
-}
-
 static void on_a_real_disk(void **state) {
-    (void)state;
     static void (*const bodies[])(struct fixture * f) = {bodies_of_every_size, equal_bodies, one_opener,
                                                          orphaned_files};
     for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
-        char path[] = "store-test-XXXXXX";
-        assert_non_null(mkdtemp(path));
-        struct disk *disk = disk_new_fd(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        fixture_run_on(disk_new_fd(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)), WAY_DIRECT, bodies[i]);
-        assert_int_equal(disk_list(disk, ".", remove_tree, disk), ERR_OK);
-        disk_free(disk);
-        assert_int_equal(rmdir(path), 0);
+        fixture_run_on(test_folder_disk(*state), WAY_DIRECT, bodies[i]);
+        assert_int_equal(test_folder_clear(*state), ERR_OK);
     }
 }
 
@@ -429,7 +410,8 @@ int main(void) {
         (void)snprintf(names[i], sizeof(names[i]), "%s/%s", bodies[i / 3].name, ways[i % 3]);
         tests[i] = (struct CMUnitTest){names[i], run_case, NULL, NULL, &cases[i]};
     }
-    tests[ARRAY_LEN(cases)] = (struct CMUnitTest){"on_a_real_disk", on_a_real_disk, NULL, NULL, NULL};
+    tests[ARRAY_LEN(cases)] =
+        (struct CMUnitTest){"on_a_real_disk", on_a_real_disk, test_folder_make, test_folder_remove, NULL};
     tests[ARRAY_LEN(cases) + 1] = (struct CMUnitTest){"rights", rights, NULL, NULL, NULL};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

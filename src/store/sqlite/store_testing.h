@@ -7,9 +7,14 @@
 #include "store/account_channel.h"
 #include "store/sqlite/sqlite_account.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -202,6 +207,48 @@ static inline void assert_view(struct view got, struct view want) {
     assert_int_equal(got.n, want.n);
     if (want.n > 0)
         assert_memory_equal(got.p, want.p, want.n);
+}
+
+/* ---- a folder on a real disk, below the working directory ---- */
+
+/* Setup of a test: *state is the folder's path. */
+static inline int test_folder_make(void **state) {
+    char *path = strdup("store-test-XXXXXX");
+    *state = path;
+    return path == NULL || mkdtemp(path) == NULL ? -1 : 0;
+}
+
+static inline struct disk *test_folder_disk(const char *path) {
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    return disk_new_fd(fd);
+}
+
+static inline enum err test_folder_drop(void *ctx, struct view name) {
+    struct disk *disk = ctx, *sub;
+    char path[300];
+    (void)snprintf(path, sizeof(path), "%.*s", VIEW_FMT(name));
+    if (disk_sub(disk, path, &sub) == ERR_OK) {
+        enum err err = disk_list(sub, ".", test_folder_drop, sub);
+        disk_free(sub);
+        TRY(err);
+    }
+    return disk_remove(disk, path);
+}
+
+static inline enum err test_folder_clear(const char *path) {
+    struct disk *disk = test_folder_disk(path);
+    enum err err = disk_list(disk, ".", test_folder_drop, disk);
+    disk_free(disk);
+    return err;
+}
+
+/* Teardown, which also comes when the test has failed. */
+static inline int test_folder_remove(void **state) {
+    char *path = *state;
+    int result = test_folder_clear(path) == ERR_OK && rmdir(path) == 0 ? 0 : -1;
+    free(path);
+    return result;
 }
 
 #endif
