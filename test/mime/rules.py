@@ -214,13 +214,11 @@ def encoded_message(d):
 
 @rule("gmime email", "parts kind type")
 def same_boundary(d):
-    """Of two multiparts inside each other with one boundary, the inner one has the delimiters (RFC2046-5.1.2 forbids the case). For
-    them it is the outer one."""
+    """Of two multiparts inside each other with one boundary, or with one that is the other's and "--", the inner one has the
+    delimiters (RFC2046-5.1.2 forbids the case). For them it is the outer one."""
     def boundary(node):
-        return re.findall(rb'(?i)boundary\s*=\s*"?([^";\s]+)', d.header(node))[:1]
-    above = {id(node): boundary(node) for node in [*d.path, d.ours]}
-    return any(boundary(node) and boundary(node) in above.values() for node in below(d.ours) if id(node) not in above) or \
-        list(above.values()).count(boundary(d.ours)) > 1
+        return re.findall(rb'(?i)boundary\s*=\s*"?([^";\s]+?)(?:--)*(?=[";\s])', d.header(node))[:1]
+    return any(boundary(inner) == boundary(node) != [] for node in [*d.path, d.ours] for inner in below(node) if inner is not node)
 
 
 @rule("gmime email", "parts kind type body " + HEAD)
