@@ -124,6 +124,13 @@ def test_two_authors(house):
     assert send(house, raw, "a@honest.test")[0] == 550
 
 
+def test_header_without_end(house):
+    """What lies behind the limits of a header would not be checked: nothing is taken on trust."""
+    for extra in ("X-Many: 1\r\n" * 3000, "X-Long: 1\r\n" + " x" * 300 + "\r\n", "".join(f"X-{i}: {'y' * 900}\r\n" for i in range(600))):
+        code, text = send(house, letter("a@bare.test", "endless", extra=extra), "a@bare.test")
+        assert (code, text[:6]) == ((554, b"5.6.0 ") if len(extra) > 1000 else (250, b"2.0.0 ")), text
+
+
 def test_dns_trouble(house):
     code, text = send(house, letter("a@silent.test", "silent"), "a@honest.test")
     assert code == 451 and text.startswith(b"4.4.3 "), text
