@@ -41,21 +41,22 @@ static const struct {
      "--a\nContent-Type: multipart/mixed; boundary=c\n\n"
      "--c\nContent-Type: multipart/alternative; boundary=d\n\n"
      "--d\nContent-Type: multipart/mixed; boundary=b\n\n" PART("B", PLAIN INLINE) PART("C", "Content-Type: "
-                                                                                            "image/jpeg" INLINE) PART(
-         "D",
-         PLAIN INLINE) "--b--\n"
-                       "--d\nContent-Type: multipart/related; boundary=b\n\n" PART("E", HTML) PART(
-                           "F",
-                           "Content-Type: image/jpeg") "--b--\n"
-                                                       "--d--\n"
-                                                       "--c\nContent-ID: <G>\nContent-Type: image/jpeg" ATTACHED
-                                                       "\n\nx\n"
-                                                       "--c\nContent-ID: <H>\nContent-Type: application/x-excel\n\nx\n"
-                                                       "--c\nContent-ID: <J>\nContent-Type: "
-                                                       "message/rfc822\n\nContent-ID: <no>\n\nx\n"
-                                                       "--c--\n"
-                                                       "--a\nContent-ID: <K>\n" PLAIN INLINE "\n\nx\n"
-                                                       "--a--\n",
+                                                                                            "image/jpeg" INLINE)
+         PART("D",
+              PLAIN INLINE) "--b--\n"
+                            "--d\nContent-Type: multipart/related; boundary=b\n\n" PART("E", HTML) PART(
+                                "F",
+                                "Content-Type: image/jpeg") "--b--\n"
+                                                            "--d--\n"
+                                                            "--c\nContent-ID: <G>\nContent-Type: image/jpeg" ATTACHED
+                                                            "\n\nx\n"
+                                                            "--c\nContent-ID: <H>\nContent-Type: "
+                                                            "application/x-excel\n\nx\n"
+                                                            "--c\nContent-ID: <J>\nContent-Type: "
+                                                            "message/rfc822\n\nContent-ID: <no>\n\nx\n"
+                                                            "--c--\n"
+                                                            "--a\nContent-ID: <K>\n" PLAIN INLINE "\n\nx\n"
+                                                            "--a--\n",
      "ABCDK", "AEK", "CFGHJ", true},
     /* An alternative in the wrong half of another: nothing is lost. */
     {"Content-Type: multipart/alternative; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=c\n\n"
