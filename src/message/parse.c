@@ -121,7 +121,7 @@ static void end_header(struct parser *p, size_t offset) {
     bool is_full = p->depth == MESSAGE_DEPTH_MAX || p->message->part_count >= MESSAGE_PARTS_MAX;
     if (view_eq_nocase(part->type, VIEW("multipart"))) {
         struct view boundary = parser_boundary(p, &part->params);
-        if (boundary.n == 0) {
+        if (boundary.n == 0 && is_full) {
             make_text(part);
         } else if (is_full) {
             make_opaque(p, part);
@@ -249,7 +249,7 @@ static size_t find_delimiter(const struct parser *p, struct view line, bool *is_
         const struct frame *f = &p->frames[i];
         size_t n = f->boundary.n;
         /* The last octet first: boundaries inside each other mostly begin alike. */
-        if (f->state != FRAME_MULTIPART || text.n < n || text.p[n - 1] != f->boundary.p[n - 1] ||
+        if (f->state != FRAME_MULTIPART || n == 0 || text.n < n || text.p[n - 1] != f->boundary.p[n - 1] ||
             memcmp(text.p, f->boundary.p, n) != 0)
             continue;
         struct view rest = view_skip(text, n);
@@ -311,11 +311,51 @@ static bool delimiter(struct parser *p, size_t index, bool is_close, size_t offs
     return true;
 }
 
+/* The top entity is a multipart that names no boundary: is this line one? The next line says it. */
+static void guess_delimiter(struct parser *p, size_t offset, struct view line, size_t eol) {
+    const struct frame *f = &p->frames[p->depth - 1];
+    struct view text = view_skip(line, 2);
+    while (text.n > 0 && (text.p[text.n - 1] == ' ' || text.p[text.n - 1] == '\t'))
+        text.n--;
+    if (f->state != FRAME_MULTIPART || f->boundary.n > 0 || text.n == 0 || text.n > sizeof(p->guess.octets))
+        return;
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] <= ' ' || text.p[i] >= 0x7f)
+            return;
+    memcpy(p->guess.octets, text.p, text.n);
+    p->guess.n = text.n;
+    p->guess.offset = offset;
+    p->guess.eol = eol;
+    p->copy.n = 0;
+}
+
+/* The line after such a line, at offset: a content field makes it a delimiter, and its text the boundary. */
+static void settle_guess(struct parser *p, size_t offset, struct view line) {
+    struct frame *f = &p->frames[p->depth - 1];
+    struct view guess = view_of(p->guess.octets, p->guess.n);
+    p->guess.n = 0;
+    if (!header_line_is_field(line) || !view_starts_nocase(line, VIEW("Content-")))
+        return;
+    size_t collected = p->copy.n;
+    if (arena_view(p->arena, guess, &f->boundary) != ERR_OK) {
+        p->message->degraded = true;
+        return;
+    }
+    p->fields_used += guess.n;
+    /* It was counted as a line of the preamble. */
+    p->lines_seen -= p->guess.eol > 0;
+    if (!delimiter(p, p->depth - 1, false, p->guess.offset, offset, p->guess.eol))
+        p->lines_seen += p->guess.eol > 0;
+    p->copy.n = collected;
+}
+
 void parser_line(struct parser *p, size_t offset, const uint8_t *head, size_t n, size_t eol) {
     size_t next = offset + n + eol;
     struct view line = view_of(head, MIN(n, (size_t)MESSAGE_LINE_LOOK));
     if (p->frames[p->depth - 1].state == FRAME_ENCODED)
         settle_encoded(p, offset, line);
+    if (p->guess.n > 0)
+        settle_guess(p, offset, line);
     if (has_suspect(p)) {
         if (header_line_is_field(line))
             p->frames[p->depth - 1].is_suspect = false;
@@ -331,6 +371,8 @@ void parser_line(struct parser *p, size_t offset, const uint8_t *head, size_t n,
         }
         if (index > 0 && delimiter(p, index - 1, is_close, offset, next, eol))
             return;
+        if (index == 0)
+            guess_delimiter(p, offset, line, eol);
     }
     p->lines_seen += eol > 0;
     struct frame *f = &p->frames[p->depth - 1];
@@ -350,7 +392,7 @@ void parser_line(struct parser *p, size_t offset, const uint8_t *head, size_t n,
 
 bool parser_wants_lines(const struct parser *p) {
     enum frame_state state = p->frames[p->depth - 1].state;
-    return state == FRAME_HEADER || state == FRAME_ENCODED;
+    return state == FRAME_HEADER || state == FRAME_ENCODED || p->guess.n > 0;
 }
 
 /* -- Running over bodies ------------------------------------------------------------------------- */

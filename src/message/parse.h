@@ -16,8 +16,10 @@
  *    white space. Innermost boundaries are tried first; one of an outer part
  *    ends all parts inside it. A missing close delimiter ends at the end of
  *    the parent. What follows a close delimiter is epilogue.
- *  - a multipart without a boundary parameter, or whose boundary never comes,
- *    is read as text/plain, so that its text can be seen.
+ *  - a multipart without a boundary parameter has the boundary of the first
+ *    line that looks like a delimiter and is followed by a "Content-" field.
+ *    One without such a line, or whose boundary never comes, is read as
+ *    text/plain, so that its text can be seen.
  *  - a multipart is read inside whatever its transfer encoding says.
  *    message/rfc822 in base64 or quoted-printable, which RFC2045-6.4 forbids,
  *    is a leaf: its decoded body is a message.

@@ -7,6 +7,9 @@
 
 #include "message/parse.h"
 
+/* RFC2046-5.1.1: a boundary has at most 70 characters. */
+#define BOUNDARY_GUESS_MAX 70
+
 enum frame_state {
     FRAME_HEADER,    /* in the header of the entity */
     FRAME_BODY,      /* in a leaf's body */
@@ -24,6 +27,13 @@ struct frame {
     bool is_suspect;   /* the first header line is no field; see settle_suspect() */
     uint8_t tries;     /* lookups of own_delimiter() in this header */
     size_t lines_from; /* value of lines_seen at the start of header or body */
+};
+
+/* A line that may be the first delimiter of a multipart which names no boundary; the next line decides. */
+struct guess {
+    size_t n; /* octets of the boundary; 0: there is no such line */
+    size_t offset, eol;
+    uint8_t octets[BOUNDARY_GUESS_MAX];
 };
 
 /* A header that is being collected from a stream; in the arena, used again for the next one. */
@@ -46,6 +56,7 @@ struct parser {
     size_t headers_kept; /* of MESSAGE_HEADERS_MAX */
     size_t fields_used;  /* of MESSAGE_FIELDS_MAX */
     struct header_copy copy;
+    struct guess guess;
     struct frame frames[MESSAGE_DEPTH_MAX]; /* the last member: what is not in use is not set */
 };
 

@@ -3,6 +3,7 @@
 
 #include "message/corpus_shapes.h"
 #include "message/corpus_testing.h"
+#include "message/stream_testing.h"
 #include "message/structure_testing.h"
 
 struct seen {
@@ -103,6 +104,25 @@ static const struct {
     {"Content-Type: nonsense\nContent-Type: text/html\n\nx", "text/html", "<x>"},
     {"Content-Type: multipart/mixed\n\nx", "text/plain", "<x>"},
     {"Content-Type: multipart/mixed; boundary=\"\"\n\n--\nx", "text/plain", "<--\nx>"},
+    /* The boundary is not named: it is the line before the first content field. */
+    {"Content-Type: multipart/mixed\r\n\r\npre\r\n--b\r\nContent-Type: text/html\r\n\r\none\r\n--b \r\n\r\ntwo\r\n--b--"
+     "\r\n",
+     "multipart/mixed(text/html text/plain)", "<one><two>"},
+    {"Content-Type: multipart/mixed; boundary=\n\n--a\n--b\t\ncontent-type: text/html\n\n--a\n--b--\n",
+     "multipart/mixed(text/html)", "<--a>"},
+    {"Content-Type: multipart/mixed\n\n-- \nContent-Type: text/html\n\none\n", "text/plain",
+     "<-- \nContent-Type: text/html\n\none\n>"},
+    {"Content-Type: multipart/mixed\n\n--b\nSubject: x\n\n--b", "text/plain", "<--b\nSubject: x\n\n--b>"},
+    {"Content-Type: multipart/mixed\n\n--b\n\nContent-Type: text/html\n", "text/plain",
+     "<--b\n\nContent-Type: text/html\n>"},
+    {"Content-Type: multipart/mixed\n\n--b c\nContent-Type: text/html\n", "text/plain",
+     "<--b c\nContent-Type: text/html\n>"},
+    {"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed\n\n--c\nContent-Type: "
+     "text/html\n\none\n--c--\n--b\n\ntwo\n--b--",
+     "multipart/mixed(multipart/mixed(text/html) text/plain)", "<one><two>"},
+    {"Content-Type: multipart/mixed\r\r--b\rContent-Type: multipart/mixed\r\r--c\rContent-Type: text/html\r\rx\r--c--\r"
+     "--b--\r",
+     "multipart/mixed(multipart/mixed(text/html))", "<x>"},
     {"Content-Type: multipart/mixed; boundary=b\n\npre\n--b\n\none\n--b\n\ntwo\n--b--\nepilogue\n--b\n\nno\n",
      "multipart/mixed(text/plain text/plain)", "<one><two>"},
     {"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n\r\n--b  \t\r\n\r\n--b-- \r\n",
@@ -193,6 +213,8 @@ static void test_cases(void **state) {
         struct message m;
         struct buf out;
         const char *error = check_message(bytes);
+        if (error == NULL)
+            error = check_streams(bytes, i + 1);
         if (error != NULL)
             fail_msg("case %zu: %s", i, error);
         assert_int_equal(message_parse(arena, bytes, &m), ERR_OK);

@@ -164,6 +164,15 @@ def no_parts(d):
     return d.ours["was_multipart"] and d.theirs["type"].startswith("multipart/") and not d.theirs.get("parts")
 
 
+@rule("gmime email", "type kind")
+def guessed_boundary(d):
+    """A multipart that names no boundary has that of the first line which looks like a delimiter and is followed by a content
+    field, as a person would see it. They keep an empty multipart."""
+    types = d.values(b"content-type", d.ours)
+    return d.ours["type"].startswith("multipart/") and not d.theirs.get("parts") and \
+        not any(re.search(rb'(?i)boundary(\*[0-9*]*)?\s*=\s*("[^"]|[^";\s])', value) for value in types)
+
+
 @rule("gmime email", "type kind parts")
 def no_type(d):
     """RFC2045-5.2: a Content-Type that names no type and subtype means text/plain. GMime says application/octet-stream, Python
