@@ -1,8 +1,6 @@
 /* The policy record: a tolerant reader, as RFC9989-4.8 asks for. */
 #include "dmarc/record.h"
 
-#include <string.h>
-
 static bool is_wsp(uint8_t c) {
     return c == ' ' || c == '\t';
 }
@@ -59,14 +57,14 @@ static bool read_policy(struct view value, enum dmarc_policy *out) {
 }
 
 /* One letter of `allowed`, in any case; 0 when it is something else. */
-static uint8_t read_letter(struct view value, const char *allowed) {
+static uint8_t read_letter(struct view value, struct view allowed) {
     uint8_t c = value.n == 1 ? ascii_lower(value.p[0]) : 0;
-    return c != 0 && strchr(allowed, c) != NULL ? c : 0;
+    return view_find_byte(allowed, c) >= 0 ? c : 0;
 }
 
 /* RFC9989-4.7: colon-separated options; those that do not exist are ignored, and when none is left the default stands. */
 static bool read_fo(struct view value, uint8_t *out) {
-    static const char letters[] = "01ds";
+    const struct view letters = VIEW("01ds");
     uint8_t fo = 0;
     bool is_good = true;
     while (value.n > 0) {
@@ -77,7 +75,7 @@ static bool read_fo(struct view value, uint8_t *out) {
         if (c == 0)
             is_good = false;
         else
-            fo |= (uint8_t)(1u << (strchr(letters, c) - letters));
+            fo |= (uint8_t)(1u << view_find_byte(letters, c));
     }
     if (fo != 0)
         *out = fo;
@@ -177,7 +175,7 @@ static enum err read_tag(struct reading *r, enum tag tag, struct view value, boo
         break;
     case TAG_ADKIM:
     case TAG_ASPF:
-        letter = read_letter(value, "rs");
+        letter = read_letter(value, VIEW("rs"));
         *is_good = letter != 0;
         *(tag == TAG_ADKIM ? &record->strict_dkim : &record->strict_spf) = letter == 's';
         break;
@@ -189,12 +187,12 @@ static enum err read_tag(struct reading *r, enum tag tag, struct view value, boo
         *is_good = read_fo(value, &record->fo);
         break;
     case TAG_T:
-        letter = read_letter(value, "yn");
+        letter = read_letter(value, VIEW("yn"));
         *is_good = r->has_t = letter != 0;
         record->is_testing = letter == 'y';
         break;
     case TAG_PSD:
-        letter = read_letter(value, "ynu");
+        letter = read_letter(value, VIEW("ynu"));
         *is_good = letter != 0;
         record->psd = letter == 'y' ? DMARC_PSD_YES : letter == 'n' ? DMARC_PSD_NO : DMARC_PSD_UNKNOWN;
         break;

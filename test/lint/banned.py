@@ -19,7 +19,8 @@ UNBOUNDED = """strcpy strcat strncpy strncat stpcpy stpncpy sprintf vsprintf get
 HIDDEN_STATE = """asctime ctime gmtime localtime rand srand random srandom drand48 tmpnam tempnam mktemp
     system popen gethostbyname gethostbyaddr inet_ntoa inet_addr signal setjmp longjmp""".split()
 # Folders that read a peer's bytes: NUL is data there, so no length is found by it.
-WIRE_FOLDERS = ("src/message/", "src/dns/", "src/sasl/", "src/smtp/", "src/imap/")
+WIRE_FOLDERS = ("src/message/", "src/dns/", "src/spf/", "src/dkim/", "src/arc/", "src/dmarc/", "src/arf/", "src/authres/", "src/dnsbl/",
+                "src/dane/", "src/mtasts/", "src/tlsrpt/", "src/sasl/", "src/smtp/", "src/imap/")
 WIRE = ["strlen", "strchr", "strrchr", "strstr", "strcmp", "strncmp", "strcasecmp", "strncasecmp", "strdup"]
 
 WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|\bnot yet implemented\b|\bunimplemented\b")

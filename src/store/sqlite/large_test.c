@@ -30,7 +30,7 @@ const char *__asan_default_options(void) {
 /* The high-water mark of resident memory, in KiB; reset puts it down to what is resident now. */
 static long high_water_kb(bool reset) {
     char line[200];
-    long kb = 0;
+    uint64_t kb = 0;
     if (reset) {
         FILE *clear = fopen("/proc/self/clear_refs", "w");
         assert_non_null(clear);
@@ -40,11 +40,14 @@ static long high_water_kb(bool reset) {
     FILE *status = fopen("/proc/self/status", "r");
     assert_non_null(status);
     while (fgets(line, sizeof(line), status) != NULL)
-        if (strncmp(line, "VmHWM:", 6) == 0)
-            kb = strtol(line + 6, NULL, 10);
+        if (strncmp(line, "VmHWM:", 6) == 0) { /* "VmHWM:      1234 kB" */
+            struct view number, unit;
+            (void)view_split(view_trim(view_cstr(line + 6)), ' ', &number, &unit);
+            assert_int_equal(view_to_u64(number, INT32_MAX, &kb), ERR_OK);
+        }
     assert_int_equal(fclose(status), 0);
     assert_true(kb > 0);
-    return kb;
+    return (long)kb;
 }
 
 /* A nameless file in the working directory: head, `line` until it is `size` long, tail. */
