@@ -36,10 +36,6 @@ static enum err fail(struct chain *c, const char *why) {
     return ERR_OK;
 }
 
-static bool is_space(uint8_t c) {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 static bool read_instance(struct view text, uint32_t *out) {
     return view_to_u32(text, ARC_SETS_MAX, out) == ERR_OK && *out > 0;
 }
@@ -47,13 +43,13 @@ static bool read_instance(struct view text, uint32_t *out) {
 /* RFC8617-4.1.1: the instance stands first: i=N; and then the results. */
 static bool read_results(struct view value, uint32_t *instance, struct view *text) {
     struct reader r = reader_of(value);
-    (void)reader_while(&r, is_space);
+    (void)reader_while(&r, ascii_is_space);
     (void)reader_expect(&r, 'i');
-    (void)reader_while(&r, is_space);
+    (void)reader_while(&r, ascii_is_space);
     (void)reader_expect(&r, '=');
-    (void)reader_while(&r, is_space);
+    (void)reader_while(&r, ascii_is_space);
     struct view digits = reader_while(&r, ascii_is_digit);
-    (void)reader_while(&r, is_space);
+    (void)reader_while(&r, ascii_is_space);
     (void)reader_expect(&r, ';');
     *text = view_trim(reader_rest(&r));
     return reader_err(&r) == ERR_OK && read_instance(digits, instance);

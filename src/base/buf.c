@@ -281,13 +281,6 @@ enum err base64_decode(struct view text, struct buf *out) {
     return ERR_OK;
 }
 
-static int hex_value(uint8_t c) {
-    if (ascii_is_digit(c))
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 enum err hex_decode(struct view text, struct buf *out) {
     if (text.n % 2 != 0)
         return ERR_SYNTAX;
@@ -295,7 +288,7 @@ enum err hex_decode(struct view text, struct buf *out) {
     if (p == NULL)
         return out->err;
     for (size_t i = 0; i < text.n; i += 2) {
-        int high = hex_value(text.p[i]), low = hex_value(text.p[i + 1]);
+        int high = ascii_hex_value(text.p[i]), low = ascii_hex_value(text.p[i + 1]);
         if (high < 0 || low < 0)
             return ERR_SYNTAX;
         p[i / 2] = (uint8_t)(high << 4 | low);

@@ -113,10 +113,6 @@ uint64_t reader_be64(struct reader *r) {
     return take_be(r, 8);
 }
 
-static bool is_blank(uint8_t c) {
-    return c == ' ' || c == '\t';
-}
-
 size_t reader_skip_blank(struct reader *r) {
-    return reader_while(r, is_blank).n;
+    return reader_while(r, ascii_is_blank).n;
 }

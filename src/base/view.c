@@ -126,14 +126,10 @@ ssize_t view_find_nocase(struct view v, struct view needle) {
     return -1;
 }
 
-static bool is_space(uint8_t c) {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 struct view view_trim(struct view v) {
-    while (v.n > 0 && is_space(v.p[0]))
+    while (v.n > 0 && ascii_is_space(v.p[0]))
         v = view_skip(v, 1);
-    while (v.n > 0 && is_space(v.p[v.n - 1]))
+    while (v.n > 0 && ascii_is_space(v.p[v.n - 1]))
         v.n--;
     return v;
 }

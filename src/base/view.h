@@ -68,6 +68,21 @@ static inline bool ascii_is_alpha(uint8_t c) {
 static inline bool ascii_is_alnum(uint8_t c) {
     return ascii_is_digit(c) || ascii_is_alpha(c);
 }
+/* RFC5234-B.1: WSP */
+static inline bool ascii_is_blank(uint8_t c) {
+    return c == ' ' || c == '\t';
+}
+/* White space in a field that may be folded, whatever its lines end with. */
+static inline bool ascii_is_space(uint8_t c) {
+    return ascii_is_blank(c) || c == '\r' || c == '\n';
+}
+/* -1: no hexadecimal digit. */
+static inline int ascii_hex_value(uint8_t c) {
+    if (ascii_is_digit(c))
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
 static inline uint8_t ascii_lower(uint8_t c) {
     return (uint8_t)(c >= 'A' && c <= 'Z' ? c + 32 : c);
 }

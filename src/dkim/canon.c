@@ -10,10 +10,6 @@ struct view dkim_canon_name(enum dkim_canon canon) {
     return canon == DKIM_RELAXED ? VIEW("relaxed") : VIEW("simple");
 }
 
-static bool is_blank(uint8_t c) {
-    return c == ' ' || c == '\t';
-}
-
 /* ---- header fields ---- */
 
 static struct view without_line_end(struct view raw) {
@@ -31,15 +27,15 @@ static void put_relaxed_value(struct buf *out, struct view value) {
     for (size_t i = 0; i < value.n;) {
         uint8_t c = value.p[i];
         bool is_crlf = c == '\r' && i + 1 < value.n && value.p[i + 1] == '\n';
-        if (is_blank(c) || c == '\n' || is_crlf) {
-            is_gap = is_gap || is_blank(c);
+        if (ascii_is_blank(c) || c == '\n' || is_crlf) {
+            is_gap = is_gap || ascii_is_blank(c);
             i += is_crlf ? 2 : 1;
             continue;
         }
         if (is_gap && !is_empty)
             buf_put_byte(out, ' ');
         size_t from = i++;
-        while (i < value.n && !is_blank(value.p[i]) && value.p[i] != '\r' && value.p[i] != '\n')
+        while (i < value.n && !ascii_is_blank(value.p[i]) && value.p[i] != '\r' && value.p[i] != '\n')
             i++;
         buf_put(out, view_sub(value, from, i - from));
         is_gap = is_empty = false;
@@ -155,7 +151,7 @@ static size_t plain_run(const struct form *form, struct view v) {
     }
     size_t n = 0;
     while (n < v.n && v.p[n] != '\r' && v.p[n] != '\t' &&
-           (v.p[n] != ' ' || (n + 1 < v.n && !is_blank(v.p[n + 1]) && v.p[n + 1] != '\r')))
+           (v.p[n] != ' ' || (n + 1 < v.n && !ascii_is_blank(v.p[n + 1]) && v.p[n + 1] != '\r')))
         n++;
     return n;
 }
@@ -168,7 +164,7 @@ static void feed_form(struct form *form, struct view v) {
         } else if (c == '\r') {
             form->has_cr = true;
             v = view_skip(v, 1);
-        } else if (form->canon == DKIM_RELAXED && is_blank(c)) {
+        } else if (form->canon == DKIM_RELAXED && ascii_is_blank(c)) {
             form->has_blank = true;
             v = view_skip(v, 1);
         } else {

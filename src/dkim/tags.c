@@ -4,10 +4,6 @@
 #include "base/buf.h"
 #include "base/reader.h"
 
-static bool is_space(uint8_t c) {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 /* RFC6376-3.2: ALNUMPUNC */
 static bool is_name_char(uint8_t c) {
     return ascii_is_alnum(c) || c == '_';
@@ -15,7 +11,7 @@ static bool is_name_char(uint8_t c) {
 
 /* RFC6376-3.2: VALCHAR without ";", and the white space between; RFC8616-4 adds what is not ASCII. */
 static bool is_value_char(uint8_t c) {
-    return is_space(c) || (c > 0x20 && c != ';' && c != 0x7f);
+    return ascii_is_space(c) || (c > 0x20 && c != ';' && c != 0x7f);
 }
 
 static enum err refuse(struct dkim_tags *tags, enum err err, const char *why) {
@@ -25,9 +21,9 @@ static enum err refuse(struct dkim_tags *tags, enum err err, const char *why) {
 
 /* One tag-spec, up to its ";" or the end. */
 static enum err read_tag(struct reader *r, struct dkim_tags *out) {
-    (void)reader_while(r, is_space);
+    (void)reader_while(r, ascii_is_space);
     struct view name = reader_while(r, is_name_char);
-    (void)reader_while(r, is_space);
+    (void)reader_while(r, ascii_is_space);
     if (name.n == 0 || !ascii_is_alpha(name.p[0]))
         return refuse(out, ERR_SYNTAX, "a tag without a name");
     if (!reader_accept(r, '='))
@@ -54,7 +50,7 @@ enum err dkim_tags_parse(struct view text, struct dkim_tags *out) {
         if (!reader_accept(&r, ';'))
             break;
         /* RFC6376-3.2: the last ";" may have nothing after it. */
-        (void)reader_while(&r, is_space);
+        (void)reader_while(&r, ascii_is_space);
     } while (!reader_at_end(&r));
     return ERR_OK;
 }
@@ -75,7 +71,7 @@ struct view dkim_tags_value(const struct dkim_tags *tags, const char *name, stru
 enum err dkim_tag_squeeze(struct arena *arena, struct view value, struct view *out) {
     bool has_space = false;
     for (size_t i = 0; i < value.n && !has_space; i++)
-        has_space = is_space(value.p[i]);
+        has_space = ascii_is_space(value.p[i]);
     if (!has_space) {
         *out = value;
         return ERR_OK;
@@ -85,7 +81,7 @@ enum err dkim_tag_squeeze(struct arena *arena, struct view value, struct view *o
         return ERR_LIMIT;
     size_t n = 0;
     for (size_t i = 0; i < value.n; i++)
-        if (!is_space(value.p[i]))
+        if (!ascii_is_space(value.p[i]))
             p[n++] = value.p[i];
     *out = view_of(p, n);
     return ERR_OK;

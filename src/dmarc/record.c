@@ -1,14 +1,10 @@
 /* The policy record: a tolerant reader, as RFC9989-4.8 asks for. */
 #include "dmarc/record.h"
 
-static bool is_wsp(uint8_t c) {
-    return c == ' ' || c == '\t';
-}
-
 static struct view trim(struct view v) {
-    while (v.n > 0 && is_wsp(v.p[0]))
+    while (v.n > 0 && ascii_is_blank(v.p[0]))
         v = view_skip(v, 1);
-    while (v.n > 0 && is_wsp(v.p[v.n - 1]))
+    while (v.n > 0 && ascii_is_blank(v.p[v.n - 1]))
         v.n--;
     return v;
 }

@@ -23,10 +23,6 @@ struct list_builder {
     bool truncated;
 };
 
-static bool is_space(uint8_t c) {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 /* Octets that are nothing but text wherever they are; most are. */
 static bool is_ordinary(uint8_t c) {
     static const bool others[256] = {[' '] = true, ['\t'] = true, ['\r'] = true, ['\n'] = true, ['"'] = true,
@@ -111,7 +107,7 @@ static size_t skip_encoded_word(const struct scan *s, size_t at, size_t end) {
         i++;
     if (i + 3 >= end || p[i + 2] != '?' || ((p[i + 1] | 0x20) != 'q' && (p[i + 1] | 0x20) != 'b'))
         return at;
-    for (i += 3; i + 1 < end && !is_space(p[i]); i++) {
+    for (i += 3; i + 1 < end && !ascii_is_space(p[i]); i++) {
         if (p[i] == '?' && p[i + 1] == '=')
             return i + 2;
         if (p[i] == '=' && p[i + 1] == '?')
@@ -161,9 +157,9 @@ static bool is_joint(uint8_t c) {
 
 /* The text of in[from, to) without quoting, comments and folds. */
 static struct view read_words(struct scan *s, size_t from, size_t to, enum spaces spaces) {
-    while (from < to && is_space(s->in.p[from]))
+    while (from < to && ascii_is_space(s->in.p[from]))
         from++;
-    while (to > from && is_space(s->in.p[to - 1]))
+    while (to > from && ascii_is_space(s->in.p[to - 1]))
         to--;
     if (from == to)
         return VIEW("");
@@ -185,7 +181,7 @@ static struct view read_words(struct scan *s, size_t from, size_t to, enum space
     for (size_t i = from; i < to;) {
         uint8_t c = s->in.p[i];
         size_t next = skip_element(s, i, to);
-        if (is_space(c) || (c == '(' && next > i + 1)) {
+        if (ascii_is_space(c) || (c == '(' && next > i + 1)) {
             gap = n > 0;
         } else {
             if (gap &&
@@ -324,7 +320,7 @@ static struct shape find_shape(struct scan *s, size_t start) {
         uint8_t c = s->in.p[i];
         size_t next = is_ordinary(c) ? skip_ordinary(s, i + 1, s->in.n) : skip_element(s, i, s->in.n);
         bool in_angle = e.open != NONE && e.close == NONE;
-        if (is_space(c) || (c == '(' && next > i + 1)) {
+        if (ascii_is_space(c) || (c == '(' && next > i + 1)) {
             e.has_comment |= c == '(';
             i = next;
             continue;
@@ -421,7 +417,7 @@ static void read_addr_spec(struct scan *s, size_t from, size_t at, size_t to, st
 
 static void read_angle(struct scan *s, const struct shape *e, struct address *a) {
     size_t from = e->open + 1;
-    while (from < e->close && is_space(s->in.p[from]))
+    while (from < e->close && ascii_is_space(s->in.p[from]))
         from++;
     if (from < e->close && s->in.p[from] == '@') {
         /* RFC5322-4.4: obs-route = "@a,@b:" */

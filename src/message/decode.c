@@ -117,16 +117,12 @@ static void take_groups(struct decoder *d, struct buf *out, struct view text) {
     }
 }
 
-static bool is_blank(uint8_t c) {
-    return c == ' ' || c == '\t';
-}
-
 /* Three words and more in the first line that is not empty: no base64 looks so. */
 static bool is_prose(struct view beginning) {
     struct view line = view_trim(beginning);
     size_t gaps = 0;
     for (size_t i = 1; i < line.n; i++)
-        gaps += is_blank(line.p[i]) && !is_blank(line.p[i - 1]);
+        gaps += ascii_is_blank(line.p[i]) && !ascii_is_blank(line.p[i - 1]);
     return gaps >= 2;
 }
 
@@ -152,7 +148,7 @@ static void feed_base64(struct decoder *d, struct buf *out, struct view text) {
         uint8_t c = text.p[at++];
         bool is_line_end = c == '\r' || c == '\n';
         d->held[d->held_n++] = c;
-        d->has_text |= !is_line_end && !is_blank(c);
+        d->has_text |= !is_line_end && !ascii_is_blank(c);
         if (d->held_n == DECODE_HELD_MAX || (is_line_end && d->has_text))
             begin_base64(d, out);
     }
@@ -164,13 +160,6 @@ static void feed_base64(struct decoder *d, struct buf *out, struct view text) {
 
 /* -- quoted-printable ----------------------------------------------------------------------------------- */
 
-static int hex_value(uint8_t c) {
-    if (ascii_is_digit(c))
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* How a run of white space at `at`, which may be empty, goes on. */
 enum run_end {
     RUN_TEXT, /* with text, or it is too long */
@@ -180,7 +169,7 @@ enum run_end {
 
 static enum run_end run_end(struct view text, size_t at, size_t *end) {
     size_t i = at;
-    while (i < text.n && is_blank(text.p[i]))
+    while (i < text.n && ascii_is_blank(text.p[i]))
         i++;
     *end = i;
     if (i - at >= DECODE_SPACE_MAX)
@@ -193,11 +182,11 @@ static enum run_end run_end(struct view text, size_t at, size_t *end) {
 /* The "=" at `at`: writes what it means and returns the offset after it; `at` when that is not known yet. */
 static size_t take_equals(struct buf *out, struct view text, size_t at, bool *in_spaces) {
     size_t left = text.n - at, end = at;
-    if (left > 1 && hex_value(text.p[at + 1]) >= 0) {
+    if (left > 1 && ascii_hex_value(text.p[at + 1]) >= 0) {
         if (left == 2)
             return at;
-        if (hex_value(text.p[at + 2]) >= 0) {
-            buf_put_byte(out, (uint8_t)(hex_value(text.p[at + 1]) << 4 | hex_value(text.p[at + 2])));
+        if (ascii_hex_value(text.p[at + 2]) >= 0) {
+            buf_put_byte(out, (uint8_t)(ascii_hex_value(text.p[at + 1]) << 4 | ascii_hex_value(text.p[at + 2])));
             return at + 3;
         }
         buf_put_byte(out, '=');
@@ -224,7 +213,7 @@ static size_t take_quoted_printable(struct decoder *d, struct buf *out, struct v
     size_t at = 0, from = 0; /* octets from `from` to `at` are text as it stands */
     while (at < text.n) {
         uint8_t c = text.p[at];
-        bool is_space = is_blank(c);
+        bool is_space = ascii_is_blank(c);
         if (d->in_spaces) {
             d->in_spaces = is_space;
             at += is_space;
@@ -281,7 +270,7 @@ static void end_quoted_printable(struct decoder *d, struct buf *out) {
     /* The end is a line end for white space and a soft break; anything else, an "=4" or a CR, is text. */
     bool is_break = rest.n > 0 && rest.p[0] == '=';
     for (size_t i = is_break; i < rest.n; i++) {
-        if (!is_blank(rest.p[i])) {
+        if (!ascii_is_blank(rest.p[i])) {
             buf_put(out, rest);
             return;
         }

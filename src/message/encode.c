@@ -209,15 +209,11 @@ static void scan_needle(struct encode_scan *scan, uint8_t c) {
     }
 }
 
-static bool is_blank(uint8_t c) {
-    return c == ' ' || c == '\t';
-}
-
 static void scan_octet(struct encode_scan *scan, uint8_t c) {
     if (c == '\n' && scan->last == '\r') {
         /* The CR was counted as part of the line. */
         scan->longest = MAX(scan->longest, scan->line - 1);
-        scan->has_blank_end |= is_blank(scan->before);
+        scan->has_blank_end |= ascii_is_blank(scan->before);
         scan->has_mbox_line |= scan->line == 2 && scan->before == '.';
         scan->line = 0;
     } else {
@@ -290,7 +286,7 @@ void encode_scan_end(struct encode_scan *scan) {
     if (scan->line > 0) {
         scan->has_bare_line_end |= scan->last == '\r';
         scan->longest = MAX(scan->longest, scan->line);
-        scan->has_blank_end |= is_blank(scan->last);
+        scan->has_blank_end |= ascii_is_blank(scan->last);
         scan->has_mbox_line |= scan->line == 1 && scan->last == '.';
     }
 }

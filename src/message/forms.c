@@ -1,6 +1,7 @@
 /* Parsed forms of header fields (RFC8621-4.1.2). */
 #include "message/forms.h"
 
+#include "message/fold.h"
 #include "message/header.h"
 #include "message/nfc.h"
 #include "message/thread.h"
@@ -76,14 +77,6 @@ void form_put_raw(struct buf *out, struct view value) {
     }
 }
 
-static bool is_blank(uint8_t c) {
-    return c == ' ' || c == '\t';
-}
-
-static bool is_space(uint8_t c) {
-    return is_blank(c) || c == '\r' || c == '\n';
-}
-
 /* RFC2047-2: the token is one encoded word, whole and of a known charset. Its length is no matter: senders exceed 75. */
 static bool is_encoded_word(const struct charset_table *table, struct view token) {
     if (token.n < 8 || !view_starts(token, VIEW("=?")) || !view_ends(token, VIEW("?=")))
@@ -136,10 +129,10 @@ static void put_decoded(struct buf *out, const struct charset_table *table, stru
     buf_init(&word, 4 * value.n + 16);
     for (size_t at = 0; at <= value.n;) {
         size_t start = at;
-        while (start < value.n && is_space(value.p[start]))
+        while (start < value.n && ascii_is_space(value.p[start]))
             start++;
         size_t end = start;
-        while (end < value.n && !is_space(value.p[end]))
+        while (end < value.n && !ascii_is_space(value.p[end]))
             end++;
         bool is_word = end > start && is_encoded_word(table, view_sub(value, start, end - start));
         if (is_word) {
@@ -167,7 +160,7 @@ static void put_decoded(struct buf *out, const struct charset_table *table, stru
 }
 
 static struct view skip_blanks(struct view v) {
-    while (v.n > 0 && is_space(v.p[0]))
+    while (v.n > 0 && ascii_is_space(v.p[0]))
         v = view_skip(v, 1);
     return v;
 }
@@ -203,26 +196,9 @@ static struct view read_name(struct arena *arena, const struct charset_table *ta
     return out;
 }
 
-/* RFC5322-3.2.3 with RFC6532-3.2: may stand without quotes. */
-static bool is_atext(uint8_t c) {
-    if (ascii_is_alnum(c) || c >= 0x80)
-        return true;
-    return c > ' ' && c < 127 && view_find_byte(VIEW("!#$%&'*+-/=?^_`{|}~"), c) >= 0;
-}
-
-static bool is_dot_atom(struct view v) {
-    bool after_dot = true;
-    for (size_t i = 0; i < v.n; i++) {
-        if (v.p[i] == '.' ? after_dot : !is_atext(v.p[i]))
-            return false;
-        after_dot = v.p[i] == '.';
-    }
-    return !after_dot;
-}
-
 /* RFC5322-3.4.1: addr-spec. Without a domain what was written stays as it is. */
 static void put_addr_spec(struct buf *out, struct view local, struct view host) {
-    if (host.n == 0 || is_dot_atom(local)) {
+    if (host.n == 0 || fold_is_dot_atom(local)) {
         form_put_raw(out, local);
     } else {
         buf_put_byte(out, '"');
@@ -387,7 +363,7 @@ static bool clean_string(struct arena *arena, struct view text, bool is_id, stru
         if (is_id && c == '"')
             in_quotes = !in_quotes;
         size_t n = is_id && c == '\\' && i + 1 < text.n ? 2 : 1;
-        if (c != 0 && c != '\r' && c != '\n' && (in_quotes || !is_blank(c)))
+        if (c != 0 && c != '\r' && c != '\n' && (in_quotes || !ascii_is_blank(c)))
             buf_put(&clean, view_sub(text, i, n));
         i += n;
     }

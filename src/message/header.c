@@ -12,10 +12,6 @@ void header_iter_init(struct header_iter *it, struct view header) {
         it->eol = '\r';
 }
 
-static bool is_blank(uint8_t c) {
-    return c == ' ' || c == '\t';
-}
-
 /* The line at `at`: returns the offset after its end, sets *text to its octets without the line end. */
 static size_t line_at(const struct header_iter *it, size_t at, struct view *text) {
     const uint8_t *line = it->in.p + at;
@@ -37,7 +33,7 @@ static size_t name_length(struct view line, size_t *colon) {
     while (n < line.n && !ends_name[line.p[n]])
         n++;
     size_t at = n;
-    while (at < line.n && is_blank(line.p[at]))
+    while (at < line.n && ascii_is_blank(line.p[at]))
         at++;
     if (n == 0 || at >= line.n || line.p[at] != ':')
         return 0;
@@ -59,7 +55,7 @@ bool header_next(struct header_iter *it, struct header_field *field) {
             return false;
         size_t line_end = start + line.n;
         /* RFC5322-2.2.3: a line that begins with white space continues the field, even one of white space alone. */
-        while (end < it->in.n && is_blank(it->in.p[end])) {
+        while (end < it->in.n && ascii_is_blank(it->in.p[end])) {
             struct view more;
             size_t more_at = end;
             end = line_at(it, end, &more);
@@ -112,7 +108,7 @@ static size_t fold_at(struct view v, size_t i) {
     if (n == 0)
         return 0;
     /* A CRLF or LF inside a value is always a fold; a lone CR is one only before white space. */
-    if (n == 1 && v.p[i] == '\r' && !(i + 1 < v.n && is_blank(v.p[i + 1])))
+    if (n == 1 && v.p[i] == '\r' && !(i + 1 < v.n && ascii_is_blank(v.p[i + 1])))
         return 0;
     return n;
 }

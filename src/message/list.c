@@ -107,13 +107,6 @@ bool list_post_is_closed(struct view value) {
 
 /* -- mailto ----------------------------------------------------------------------------------------- */
 
-static int hex_value(uint8_t c) {
-    if (ascii_is_digit(c))
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* RFC6068-5: "+" is a plus. In a body line breaks are "%0D%0A"; in fields they would make fields of their own. */
 static bool decode_part(struct arena *arena, struct view text, bool is_body, struct view *out) {
     struct buf octets, valid;
@@ -121,8 +114,8 @@ static bool decode_part(struct arena *arena, struct view text, bool is_body, str
     buf_init(&valid, 3 * text.n);
     for (size_t i = 0; i < text.n; i++) {
         uint8_t c = text.p[i];
-        if (c == '%' && i + 2 < text.n && hex_value(text.p[i + 1]) >= 0 && hex_value(text.p[i + 2]) >= 0) {
-            c = (uint8_t)(hex_value(text.p[i + 1]) << 4 | hex_value(text.p[i + 2]));
+        if (c == '%' && i + 2 < text.n && ascii_hex_value(text.p[i + 1]) >= 0 && ascii_hex_value(text.p[i + 2]) >= 0) {
+            c = (uint8_t)(ascii_hex_value(text.p[i + 1]) << 4 | ascii_hex_value(text.p[i + 2]));
             i += 2;
         }
         bool is_line = c == '\r' || c == '\n' || c == '\t';

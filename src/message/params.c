@@ -3,14 +3,10 @@
 
 #include <string.h>
 
-static bool is_space(uint8_t c) {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 size_t mime_skip_cfws(struct view value, size_t at) {
     struct view v = value;
     while (at < v.n) {
-        if (is_space(v.p[at])) {
+        if (ascii_is_space(v.p[at])) {
             at++;
         } else if (v.p[at] == '(') {
             size_t depth = 0;
@@ -36,7 +32,7 @@ static size_t token_end(struct view v, size_t at, bool is_value) {
     size_t start = at;
     while (at < v.n) {
         uint8_t c = v.p[at];
-        if (is_space(c) || c == ';' || c == '"' || (!is_value && (c == '=' || c == '/' || c == '(')))
+        if (ascii_is_space(c) || c == ';' || c == '"' || (!is_value && (c == '=' || c == '/' || c == '(')))
             break;
         /* A comment may follow a value; a "(" inside one is part of it. */
         if (is_value && c == '(' && at == start)
@@ -53,7 +49,7 @@ static size_t token_end(struct view v, size_t at, bool is_value) {
  * a ";", a comment, or another parameter whose ";" is missing follows the last one. */
 static bool closes_value(struct view v, size_t at) {
     size_t i = at + 1;
-    while (i < v.n && is_space(v.p[i]))
+    while (i < v.n && ascii_is_space(v.p[i]))
         i++;
     if (i >= v.n || v.p[i] == ';' || v.p[i] == '(' || v.p[i] == ',')
         return true;
@@ -233,7 +229,8 @@ struct view mime_first_token(struct view value, struct view *rest) {
     if (quoted)
         at++;
     size_t start = at;
-    while (at < value.n && !is_space(value.p[at]) && value.p[at] != ';' && value.p[at] != '(' && value.p[at] != '"')
+    while (at < value.n && !ascii_is_space(value.p[at]) && value.p[at] != ';' && value.p[at] != '(' &&
+           value.p[at] != '"')
         at++;
     struct view token = view_sub(value, start, at - start);
     if (quoted && at < value.n && value.p[at] == '"')

@@ -105,21 +105,14 @@ static struct view without_comments(struct view text) {
     return text;
 }
 
-static int hex_value(uint8_t c) {
-    if (ascii_is_digit(c))
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* RFC6533-3: EmbeddedUnicodeChar "\x{HEXPOINT}" at `at`: its octets, or 0. */
 static size_t embedded_at(struct view v, size_t at, uint32_t *cp) {
     if (!view_starts(view_skip(v, at), VIEW("\\x{")))
         return 0;
     size_t i = at + 3;
     *cp = 0;
-    while (i < v.n && i - at < 9 && hex_value(v.p[i]) >= 0)
-        *cp = *cp << 4 | (uint32_t)hex_value(v.p[i++]);
+    while (i < v.n && i - at < 9 && ascii_hex_value(v.p[i]) >= 0)
+        *cp = *cp << 4 | (uint32_t)ascii_hex_value(v.p[i++]);
     bool is_scalar = *cp <= 0x10FFFF && (*cp < 0xD800 || *cp > 0xDFFF) && *cp != 0;
     return i - at >= 5 && i < v.n && v.p[i] == '}' && is_scalar ? i - at + 1 : 0;
 }

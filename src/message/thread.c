@@ -128,10 +128,6 @@ void thread_references(struct arena *arena, struct view header, struct thread_id
 
 /* -- Base subject --------------------------------------------------------------------------------- */
 
-static bool is_wsp(uint8_t c) {
-    return c == ' ' || c == '\t';
-}
-
 /* RFC5256-5: subj-blob = "[" *BLOBCHAR "]" *WSP. Octets it takes at the start of s, or 0. */
 static size_t blob_length(struct view s) {
     if (s.n == 0 || s.p[0] != '[')
@@ -142,7 +138,7 @@ static size_t blob_length(struct view s) {
     if (i == s.n || s.p[i] != ']')
         return 0;
     i++;
-    while (i < s.n && is_wsp(s.p[i]))
+    while (i < s.n && ascii_is_blank(s.p[i]))
         i++;
     return i;
 }
@@ -158,7 +154,7 @@ static size_t refwd_length(struct view s) {
         i = 2;
     else
         return 0;
-    while (i < s.n && is_wsp(s.p[i]))
+    while (i < s.n && ascii_is_blank(s.p[i]))
         i++;
     i += blob_length(view_skip(s, i));
     return i < s.n && s.p[i] == ':' ? i + 1 : 0;
@@ -166,7 +162,7 @@ static size_t refwd_length(struct view s) {
 
 /* RFC5256-5: subj-leader = (*subj-blob subj-refwd) / WSP */
 static size_t leader_length(struct view s, bool *is_reply) {
-    if (s.n > 0 && is_wsp(s.p[0]))
+    if (s.n > 0 && ascii_is_blank(s.p[0]))
         return 1;
     size_t i = 0, n;
     while ((n = blob_length(view_skip(s, i))) > 0)
@@ -181,7 +177,7 @@ static size_t leader_length(struct view s, bool *is_reply) {
 /* RFC5256-2.1 (2): subj-trailer = "(fwd)" / WSP, as long as there are any. */
 static struct view cut_trailers(struct view s, bool *is_reply) {
     for (;;) {
-        if (s.n > 0 && is_wsp(s.p[s.n - 1])) {
+        if (s.n > 0 && ascii_is_blank(s.p[s.n - 1])) {
             s.n--;
         } else if (view_ends_nocase(s, VIEW("(fwd)"))) {
             s.n -= 5;

@@ -7,17 +7,6 @@
 
 #include <string.h>
 
-static bool is_space(uint8_t c) {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static int hex_value(uint8_t c) {
-    if (ascii_is_digit(c))
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* decode_put_base64() asks for room in pieces. */
 #define DECODE_SLACK 8192
 
@@ -75,8 +64,9 @@ static void decode_q(struct view text, struct buf *out) {
             continue; /* of a fold */
         } else if (c == '_') {
             buf_put_byte(out, ' '); /* RFC2047-4.2 (2) */
-        } else if (c == '=' && i + 2 < text.n && hex_value(text.p[i + 1]) >= 0 && hex_value(text.p[i + 2]) >= 0) {
-            buf_put_byte(out, (uint8_t)(hex_value(text.p[i + 1]) << 4 | hex_value(text.p[i + 2])));
+        } else if (c == '=' && i + 2 < text.n && ascii_hex_value(text.p[i + 1]) >= 0 &&
+                   ascii_hex_value(text.p[i + 2]) >= 0) {
+            buf_put_byte(out, (uint8_t)(ascii_hex_value(text.p[i + 1]) << 4 | ascii_hex_value(text.p[i + 2])));
             i += 2;
         } else {
             buf_put_byte(out, c);
@@ -143,7 +133,7 @@ void words_decode(const struct charset_table *table, struct view value, struct b
         }
         bool only_space = after_word;
         for (size_t i = plain_from; i < at && only_space; i++)
-            only_space = is_space(v.p[i]);
+            only_space = ascii_is_space(v.p[i]);
         /* RFC2047-6.2: white space between adjacent encoded words is ignored. */
         if (!only_space) {
             flush(table, &pending, out);
@@ -215,8 +205,8 @@ static struct piece piece_of(struct view param, struct view name) {
 
 static void put_percent_decoded(struct view v, struct buf *out) {
     for (size_t i = 0; i < v.n; i++) {
-        if (v.p[i] == '%' && i + 2 < v.n && hex_value(v.p[i + 1]) >= 0 && hex_value(v.p[i + 2]) >= 0) {
-            buf_put_byte(out, (uint8_t)(hex_value(v.p[i + 1]) << 4 | hex_value(v.p[i + 2])));
+        if (v.p[i] == '%' && i + 2 < v.n && ascii_hex_value(v.p[i + 1]) >= 0 && ascii_hex_value(v.p[i + 2]) >= 0) {
+            buf_put_byte(out, (uint8_t)(ascii_hex_value(v.p[i + 1]) << 4 | ascii_hex_value(v.p[i + 2])));
             i += 2;
         } else {
             buf_put_byte(out, v.p[i]);
