@@ -145,7 +145,21 @@ static const struct {
      "message/rfc822[multipart/mixed(text/plain)]", "<x>"},
     {"Content-Type: message/rfc822\n\n", "message/rfc822[text/plain]", "<>"},
     {"Content-Type: message/global\n\nSubject: x\n\ny", "message/global[text/plain]", "<y>"},
+    /* RFC2046-5.2.2, RFC2046-5.2.3, RFC2046-5.2.4: the other message types are no messages that can be read here. */
     {"Content-Type: message/partial\n\nSubject: x\n\ny", "message/partial", "<Subject: x\n\ny>"},
+    {"Content-Type: message/external-body; access-type=local-file; name=\"/etc/motd\"\n\nContent-Type: "
+     "text/html\nContent-ID: <a@b>\n\nphantom",
+     "message/external-body", "<Content-Type: text/html\nContent-ID: <a@b>\n\nphantom>"},
+    {"Content-Type: message/odd\n\nSubject: x\n\ny", "message/odd", "<Subject: x\n\ny>"},
+    /* RFC2046-5.1.4, RFC2046-5.1.6, RFC2046-5.1.7: every multipart has its parts, also one that nobody knows; only in a digest
+     * they are messages (RFC2046-5.1.5). */
+    {"Content-Type: multipart/parallel; boundary=b\n\n--b\n\none\n--b\n\ntwo\n--b--",
+     "multipart/parallel(text/plain text/plain)", "<one><two>"},
+    {"Content-Type: multipart/odd; boundary=b\n\n--b\n\none\n--b\nContent-Type: multipart/DIGEST; boundary=c\n\n"
+     "--c\nX: y\n\nSubject: x\n\ntwo\n--c--\n--b--",
+     "multipart/odd(text/plain multipart/digest(message/rfc822[text/plain]))", "<one><two>"},
+    /* RFC2046-4.5.3, RFC2046-6: types that nobody knows stay what they say. */
+    {"Content-Type: odd/odd\n\nx", "odd/odd", "<x>"},
     /* An outer boundary ends everything inside, an embedded message too. */
     {"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\nContent-Type: multipart/mixed;"
      " boundary=c\n\n--c\n\nx\n--b\n\ny\n--c\nz\n",
