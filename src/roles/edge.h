@@ -113,6 +113,7 @@ struct edge_checks {
     struct edge_cut *cuts; /* fields that claim to be ours and are not, in their order */
     size_t cuts_n;
     struct smtp_reply reply; /* code 0: nothing is to be refused */
+    bool is_junk;            /* taken, and put aside: the author's domain wants it so (DMARC p=quarantine) */
 };
 /* Whether mail from this connection is checked: what comes from outside and from nobody who has logged in. */
 bool edge_checks_mail(const struct edge_connection *c);

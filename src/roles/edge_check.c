@@ -259,6 +259,7 @@ static enum err decide(struct checking *k, struct edge_checks *out) {
             VIEW_FMT(view_sub(f->author, 0, 200))));
         return refuse(k, 550, VIEW("5.7.26"), text, out);
     }
+    out->is_junk = f->dmarc.result == DMARC_FAIL && f->dmarc.policy == DMARC_POLICY_QUARANTINE;
     if (f->dmarc.result == DMARC_TEMPERROR) {
         TRY(arena_printf(k->arena, &text,
                          "DNS does not say now what %.*s wants done with mail in its name; try again later",

@@ -248,7 +248,8 @@ static enum err queue_fate(struct delivery *d, enum fate fate, enum recipient_ki
         .session = d->c->auth,
         .sender = d->sender,
         .size = d->size,
-        .flags = (d->t->eightbit ? QUEUE_FLAG_8BITMIME : 0) | (d->t->smtputf8 ? QUEUE_FLAG_SMTPUTF8 : 0),
+        .flags = (d->t->eightbit ? QUEUE_FLAG_8BITMIME : 0) | (d->t->smtputf8 ? QUEUE_FLAG_SMTPUTF8 : 0) |
+                 (d->checks.is_junk ? QUEUE_FLAG_JUNK : 0),
         .prefix = d->received,
         .body = inline_body(d),
         .targets = batch,
@@ -291,6 +292,7 @@ static void commit_target(struct delivery *d, struct target *target) {
         .id = view_of(d->id, sizeof(d->id)),
         .recipient = target->to.address,
         .sender = d->sender,
+        .junk = d->checks.is_junk,
         .prefix = buf_view(&prefix),
         .body = inline_body(d),
     };

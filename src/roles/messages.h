@@ -179,6 +179,7 @@ RECORD_DECLARE(queue_submit);
 RECORD_DECLARE(queue_submit_result);
 #define QUEUE_FLAG_8BITMIME 1u
 #define QUEUE_FLAG_SMTPUTF8 2u
+#define QUEUE_FLAG_JUNK 4u /* local targets: see deliver_commit */
 
 /* ---- queue to courier: one envelope, one read-only file ---- */
 #define R_attempt_recipient(F, S) F(S, VIEW, address, MESSAGE_ADDRESS_MAX)

@@ -94,7 +94,8 @@ static enum err commit_local(struct job *job, const struct queue_recipient *r) {
     struct deliver_commit_args args = {.id = job->message.delivery_id,
                                        .recipient = r->address,
                                        .sender = job->message.sender,
-                                       .internal_us = job->message.created_us};
+                                       .internal_us = job->message.created_us,
+                                       .junk = (job->message.flags & QUEUE_FLAG_JUNK) != 0};
     struct deliver_commit_result result;
     uint64_t size;
     TRY(make_prefix(job, r->address, &args.prefix));

@@ -225,10 +225,11 @@ enum verdict { VERDICT_ACCEPT, VERDICT_REJECT, VERDICT_LATER };
 #define R_deliver_check_result(F, S) F(S, U8, verdict) F(S, VIEW, status, 16) /* "5.2.2" */ F(S, VIEW, text, 500)
 RECORD_DECLARE(deliver_check_args);
 RECORD_DECLARE(deliver_check_result);
-/* Like message_append, into INBOX (or what filters say), idempotent by (id, recipient). ERR_OK: on disk. */
+/* Like message_append, into INBOX (or what filters say), idempotent by (id, recipient). ERR_OK: on disk. junk: into the mailbox with that
+ * use (RFC6154-2 \Junk), while there is one. */
 #define R_deliver_commit_args(F, S)                                                                                         \
     F(S, VIEW, id, DELIVERY_ID_SIZE) F(S, VIEW, recipient, 320) F(S, VIEW, sender, 320) F(S, I64, internal_us)               \
-    F(S, VIEW, prefix, 8192) F(S, VIEW, body, ACCOUNT_INLINE_MAX)
+    F(S, BOOL, junk) F(S, VIEW, prefix, 8192) F(S, VIEW, body, ACCOUNT_INLINE_MAX)
 #define R_deliver_commit_result(F, S) F(S, BOOL, duplicate) F(S, U64, email)
 RECORD_DECLARE(deliver_commit_args);
 RECORD_DECLARE(deliver_commit_result);

@@ -191,6 +191,17 @@ static void delivery_is_idempotent(struct fixture *f) {
     assert_int_equal(account_do_deliver_commit(f->account, &args, NULL, f->arena, &second), ERR_OK);
     assert_false(second.duplicate);
     assert_int_equal(mailbox_of(f, mailbox_id(f, VIEW("INBOX"))).exists, 2);
+    args.id = VIEW("fedcba9876543210");
+    args.junk = true;
+    assert_int_equal(account_do_deliver_commit(f->account, &args, NULL, f->arena, &first), ERR_OK);
+    assert_int_equal(mailbox_of(f, mailbox_id(f, VIEW("Junk"))).exists, 1);
+    /* Without such a mailbox it goes where all mail goes. */
+    struct mailbox_delete_args remove = {.id = mailbox_id(f, VIEW("Junk"))};
+    struct nothing nothing;
+    assert_int_equal(account_do_mailbox_delete(f->account, &remove, NULL, f->arena, &nothing), ERR_OK);
+    args.id = VIEW("fedcba9876543211");
+    assert_int_equal(account_do_deliver_commit(f->account, &args, NULL, f->arena, &first), ERR_OK);
+    assert_int_equal(mailbox_of(f, mailbox_id(f, VIEW("INBOX"))).exists, 3);
     args.id = VIEW("short");
     assert_int_equal(account_do_deliver_commit(f->account, &args, NULL, f->arena, &second), ERR_SYNTAX);
 }

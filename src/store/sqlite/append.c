@@ -73,6 +73,14 @@ static enum err run_append(struct sqlite_account *account, void *arg) {
     return add_message(account, arg);
 }
 
+/* RFC6154-2: the oldest mailbox with that use. */
+static enum err find_by_use(struct sqlite_account *account, enum special_use use, uint64_t *id) {
+    int64_t found;
+    TRY(db_get(account->db, &found, "SELECT id FROM mailbox WHERE use=? ORDER BY id LIMIT 1", "i", (int64_t)use));
+    *id = (uint64_t)found;
+    return ERR_OK;
+}
+
 static enum err run_delivery(struct sqlite_account *account, void *arg) {
     struct adding *a = arg;
     int64_t email;
@@ -85,7 +93,10 @@ static enum err run_delivery(struct sqlite_account *account, void *arg) {
     }
     if (err != ERR_NOT_FOUND)
         return err;
-    TRY(mailbox_find(account, VIEW("INBOX"), &a->mailbox));
+    err = a->delivery->junk ? find_by_use(account, USE_JUNK, &a->mailbox) : ERR_NOT_FOUND;
+    if (err == ERR_NOT_FOUND)
+        err = mailbox_find(account, VIEW("INBOX"), &a->mailbox);
+    TRY(err);
     TRY(add_message(account, a));
     return db_run(account->db, "INSERT INTO delivery(id, recipient, email, at_us) VALUES(?, ?, ?, ?)", "vvii",
                   a->delivery->id, a->delivery->recipient, a->email, now_us(account));
