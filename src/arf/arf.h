@@ -100,7 +100,7 @@ struct arf_request {
     struct builder_options options;
 };
 /* The whole mail (RFC5965-2), line ends CRLF, to be sent from the null sender or one that cannot loop (RFC6650-5.3). ERR_SYNTAX: what
- * the format needs is missing (a type, a user agent; an identity alignment for ARF_FAILURE_DMARC). ERR_LIMIT: arena or buf. */
+ * the format needs is missing (a type, a user agent, a failure; for ARF_FAILURE_DMARC an identity alignment). ERR_LIMIT: arena or buf. */
 enum err arf_put(struct arena *arena, struct buf *buf, const struct arf_request *request) MUST_CHECK;
 
 const char *arf_type_name(enum arf_type type); /* "abuse" */

@@ -9,7 +9,7 @@
 #define CFBL_FEEDBACK_ID_MAX 512 /* octets, written with folds of its own */
 
 struct cfbl_address {
-    struct view address; /* addr-spec */
+    struct view address; /* addr-spec; quoted local parts are not read */
     struct view domain;  /* of it */
     bool wants_xarf;     /* "report=xarf" (RFC9477-3.5.1) */
     struct view field;   /* the whole field, to find it in a DKIM signature's h= */
