@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+import tabledns
+
 from house import PATIENCE, Ports, Wire, children_of, program, read_title, run, until
 
 MIB = 1 << 20
@@ -36,6 +38,7 @@ WHOLE = len(HEAD) + SIZE // (len(LINE) * 10000) * len(LINE) * 10000 + len(TAIL)
 class Server:
     def __init__(self, folder):
         ports = Ports.free()
+        self.names = tabledns.Server()  # of a world without names: mail from outside is checked
         self.smtp, self.imap, self.log = ports.smtp, ports.imap, folder / "log"
         config = folder / "veredus.conf"
         config.write_text(f"""hostname = "mail.large.test"
@@ -48,6 +51,9 @@ listener {{
 listener {{
     protocol = "smtp"
     address = "127.0.0.1:{self.smtp}"
+}}
+dns {{
+    server = "{self.names.address}"
 }}
 limits {{
     message_size = "200M"
@@ -70,6 +76,7 @@ limits {{
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(timeout=PATIENCE) == 0
+        self.names.close()
         log = self.log.read_text()
         assert not re.search(r" error |confine\.denied|Sanitizer", log), log
 
