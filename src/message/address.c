@@ -465,6 +465,16 @@ static void read_pieces(struct scan *s, size_t from, size_t to, struct list_buil
     }
 }
 
+/* "<Undisclosed-Recipient:@relay.example;>", an empty group that a server took for an address: its colon; NONE. */
+static size_t group_in_angle(struct scan *s, const struct shape *e) {
+    if (e->open == NONE || e->close != e->end || e->end == s->in.n || s->in.p[e->end] != ';')
+        return NONE;
+    size_t colon = find_octet(s, e->open + 1, e->close, ':');
+    if (colon == NONE || colon == e->open + 1 || find_octet(s, e->open + 1, colon, '@') != NONE)
+        return NONE;
+    return colon + 1 == e->close || s->in.p[colon + 1] == '@' ? colon : NONE;
+}
+
 void address_parse(struct arena *arena, struct view value, struct address_list *out) {
     struct scan s = {.arena = arena, .in = value, .quotes_broken = NONE, .comments_broken = NONE};
     struct list_builder b = {.arena = arena};
@@ -490,8 +500,14 @@ void address_parse(struct arena *arena, struct view value, struct address_list *
             at = e.colon + 1;
             continue;
         }
-        if (e.has_text)
+        size_t colon = in_group ? NONE : group_in_angle(&s, &e);
+        if (colon != NONE) {
+            add(&b, (struct address){.kind = ADDRESS_GROUP_START,
+                                     .mailbox = read_words(&s, e.open + 1, colon, SPACES_KEPT)});
+            add(&b, (struct address){.kind = ADDRESS_GROUP_END});
+        } else if (e.has_text) {
             read_entry(&s, &e, &b);
+        }
         if (e.end < value.n && value.p[e.end] == ';' && in_group) {
             add(&b, (struct address){.kind = ADDRESS_GROUP_END});
             in_group = false;

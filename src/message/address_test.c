@@ -61,7 +61,7 @@ static const struct {
     {"\"Bug, Big\" bb@bug.example", "Bug, Big,-,bb,bug.example|"},
     {"a@x and more", "-,-,a,x|"},
     {"<a@x>>", "-,-,a,x|"},
-    {"<a:@x;>", "-,-,a:,x|"},
+    {"<a:@x;>", "{a|}|"},
     {"(only a comment)", ""},
     {"a@b, (comment)", "-,-,a,b|"},
     /* RFC5322-A.1.1 to RFC5322-A.1.3, RFC5322-A.5, RFC5322-A.6.1 */
@@ -85,6 +85,9 @@ static const struct {
     {"Managing Partners:ben@example.com,carol@example.com;",
      "{Managing Partners|-,-,ben,example.com|-,-,carol,example.com|}|"},
     {"Undisclosed Sender:;", "{Undisclosed Sender|}|"},
+    {"<Undisclosed-Recipient:@relay.example;>, a@b", "{Undisclosed-Recipient|}|-,-,a,b|"},
+    {"<undisclosed-recipients:;>", "{undisclosed-recipients|}|"},
+    {"<@a:b@c;>", "-,@a,b,c|"},
     /* encoded words are atoms, whatever is in them */
     {"=?utf-8?q?Doe,_Joe?= <a@b>", "=?utf-8?q?Doe,_Joe?=,-,a,b|"},
     {"=?utf-8?q?a<b>(c)@\"d:e;?= <a@b>, c@d", "=?utf-8?q?a<b>(c)@\"d:e;?=,-,a,b|-,-,c,d|"},

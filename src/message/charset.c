@@ -27,7 +27,7 @@ static const struct charset charsets[CS_COUNT] = {
 };
 
 /* What a label leaves open. */
-enum hint { HINT_NOTHING, HINT_LATIN, HINT_UTF8, HINT_SURE };
+enum hint { HINT_NOTHING, HINT_LATIN, HINT_UTF8, HINT_WIDE, HINT_SURE };
 
 enum phase {
     PHASE_BEGIN,   /* a byte order mark may come */
@@ -471,12 +471,25 @@ static bool take_mark(struct charset_stream *s, struct view text, bool is_end, s
     return true;
 }
 
+/* How a charset of East Asia reads text: true when part of it is nothing there. */
+static bool is_broken_in(const struct charset_table *table, enum charset_id id, struct view sample, bool is_end) {
+    struct charset_stream s = {.table = table, .id = (uint8_t)id, .phase = PHASE_DECIDED};
+    struct buf read;
+    buf_init(&read, (size_t)4 * CHARSET_GUESS_MAX);
+    put_decided(&s, sample, is_end, &read);
+    bool is_broken = view_find(buf_view(&read), VIEW("\xef\xbf\xbd")) >= 0;
+    buf_fini(&read);
+    return is_broken;
+}
+
 /* What text is that begins with an octet that is not ASCII. */
-static enum charset_id guess(struct view sample, bool is_end, enum hint hint) {
+static enum charset_id guess(const struct charset_stream *s, struct view all, bool is_end) {
+    struct view sample = all;
     size_t valid = 0, invalid = 0, at = 0;
+    enum hint hint = s->hint;
     size_t tail = is_end && hint != HINT_UTF8 ? 0 : cut_tail(sample);
     sample.n -= tail; /* a character that is merely cut says nothing */
-    while (at < sample.n) {
+    while (at < sample.n && (hint != HINT_WIDE || invalid == 0)) {
         uint32_t cp;
         if (sample.p[at] < 0x80) {
             at++;
@@ -487,6 +500,8 @@ static enum charset_id guess(struct view sample, bool is_end, enum hint hint) {
         invalid += n == 0;
         at += MAX(n, (size_t)1);
     }
+    if (hint == HINT_WIDE)
+        return invalid == 0 && is_broken_in(s->table, s->id, all, is_end) ? CS_UTF8 : (enum charset_id)s->id;
     bool is_utf8 = hint == HINT_UTF8 ? valid >= invalid : hint == HINT_LATIN ? invalid == 0 : invalid * 8 <= valid;
     return is_utf8 ? CS_UTF8 : CS_WINDOWS_1252;
 }
@@ -516,12 +531,18 @@ static size_t put_undecided(struct charset_stream *s, struct view text, bool is_
     if (sample.n < CHARSET_GUESS_MAX && !is_end)
         return at;
     bool is_all = is_end && sample.n < CHARSET_GUESS_MAX;
-    s->id = (uint8_t)guess(view_sub(sample, 0, CHARSET_GUESS_MAX), is_all, s->hint);
+    s->id = (uint8_t)guess(s, view_sub(sample, 0, CHARSET_GUESS_MAX), is_all);
     s->phase = PHASE_DECIDED;
     return at;
 }
 
 /* -- Streams -------------------------------------------------------------------------------------- */
+
+/* The charsets of East Asia in which ASCII is as it is (in JOHAB it is not all), and some octets are nothing. */
+static bool is_wide(enum charset_id id) {
+    return id == CS_SHIFT_JIS || id == CS_EUC_JP || id == CS_EUC_KR || id == CS_GB18030 || id == CS_BIG5 ||
+           id == CS_EUC_TW;
+}
 
 void charset_stream_init(struct charset_stream *s, const struct charset_table *table, struct view label) {
     enum charset_id id;
@@ -530,7 +551,7 @@ void charset_stream_init(struct charset_stream *s, const struct charset_table *t
     s->id = CS_WINDOWS_1252;
     if (find_label(label, &id) && is_open(table, id)) {
         s->id = (uint8_t)id;
-        s->hint = id == CS_UTF8 ? HINT_UTF8 : id == CS_WINDOWS_1252 ? HINT_LATIN : HINT_SURE;
+        s->hint = id == CS_UTF8 ? HINT_UTF8 : id == CS_WINDOWS_1252 ? HINT_LATIN : is_wide(id) ? HINT_WIDE : HINT_SURE;
     }
     buf_init(&s->held, (size_t)2 * CHARSET_HELD_MAX + CHARSET_GUESS_MAX);
 }

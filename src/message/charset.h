@@ -16,6 +16,7 @@
  *    UTF-8 when it is valid UTF-8; without a (known) label also when nearly all is.
  *    Else windows-1252, which contains the others (octets that it lacks are U+FFFD).
  *  - utf-8: windows-1252 when more octets are invalid than there are valid characters.
+ *  - Shift_JIS, EUC, GB, Big5: UTF-8 when it is valid UTF-8 and part of it is nothing in the charset of the label.
  *  - all of these: ISO-2022 when it begins with one of its escape sequences.
  *  - every other label is believed.
  *

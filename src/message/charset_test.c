@@ -108,6 +108,12 @@ static const struct {
     {"euc-jp", "a\xa4", "a\xef\xbf\xbd"},
     {"iso-8859-7", "\xff!", "\xef\xbf\xbd!"},
     {"big5", "\xa4\x40\xff x", "\xe4\xb8\x80\xef\xbf\xbd x"},
+    /* UTF-8 under the label of another charset, which cannot read it; what it can read stays its own */
+    {"big5", "\xc2\xb3n\xc3\x85\xc3\xa9", "\xc2\xb3n\xc3\x85\xc3\xa9"},
+    {"gb2312", "ab\xe4\xb8\xad!", "ab\xe4\xb8\xad!"},
+    {"gb2312", "\xd2\xbb", "\xe4\xb8\x80"},
+    {"gb2312", "\xe4\xb8\xad! \xff", "\xe6\xb6\x93\xef\xbf\xbd! \xef\xbf\xbd"},
+    {"euc-kr", "caf\xc3\xa9 \xe2\x82\xac.", "caf\xc3\xa9 \xe2\x82\xac."},
     {"windows-1258", "a\xcc b", "\xc3\xa0 b"}, /* a letter and its accent, one character */
     {"viscii", "\xd5", "\xe1\xba\xa1"},
     {"tcvn", "\xb8", "\xc3\xa1"},

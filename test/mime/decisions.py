@@ -47,7 +47,7 @@ HINTS = {
     ("dovecot-thirdparty/007", "shape"): ("we", DIGEST),
     ("dovecot-thirdparty/010", "root content-type parameters"): ("both", "of two parameters with one name the first counts, though empty"),
     ("dovecot-thirdparty/013", "attachments"): ("we", INLINE),
-    ("dovecot-thirdparty/015", "shape"): ("we", "the attached messages are three; each says multipart but has no part, so it is text"),
+    ("dovecot-thirdparty/015", "shape"): ("we", "the attached messages are three; two say multipart but have no part, the header of the third ends before: text"),
     ("rfc/000", "text_body"): ("we", INLINE),
     ("rfc/000", "html_body"): ("we", INLINE),
     ("rfc/000", "attachments"): ("we", INLINE),
