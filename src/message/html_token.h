@@ -9,18 +9,20 @@
 #include "base/buf.h"
 
 /* Elements that mean something to text; all others are HTML_OTHER. In the order of their names. */
-#define HTML_TAGS(T)                                                                                                   \
-    T(a)                                                                                                               \
-    T(address)                                                                                                         \
-    T(area)                                                                                                            \
-    T(article)                                                                                                         \
-    T(aside) T(audio) T(base) T(basefont) T(bgsound) T(blockquote) T(body) T(br) T(button) T(caption) T(center) T(col) \
-        T(colgroup) T(dd) T(details) T(dialog) T(dir) T(div) T(dl) T(dt) T(embed) T(fieldset) T(figcaption) T(figure)  \
-            T(footer) T(form) T(frame) T(h1) T(h2) T(h3) T(h4) T(h5) T(h6) T(head) T(header) T(hr) T(html) T(iframe)   \
-                T(img) T(input) T(keygen) T(legend) T(li) T(link) T(listing) T(main) T(menu) T(meta) T(nav) T(noembed) \
-                    T(noframes) T(ol) T(option) T(p) T(param) T(plaintext) T(pre) T(q) T(script) T(section) T(select)  \
-                        T(source) T(style) T(summary) T(table) T(tbody) T(td) T(template) T(textarea) T(tfoot) T(th)   \
-                            T(thead) T(title) T(tr) T(track) T(ul) T(video) T(wbr) T(xmp)
+/* clang-format off: it lays these lines out anew each time */
+#define HTML_TAGS(T)                                                                                                 \
+    T(a)                                                                                                             \
+    T(address)                                                                                                       \
+    T(area)                                                                                                          \
+    T(article) T(aside) T(audio) T(base) T(basefont) T(bgsound) T(blockquote) T(body) T(br) T(button) T(caption)     \
+        T(center) T(col) T(colgroup) T(dd) T(details) T(dialog) T(dir) T(div) T(dl) T(dt) T(embed) T(fieldset)       \
+            T(figcaption) T(figure) T(footer) T(form) T(frame) T(h1) T(h2) T(h3) T(h4) T(h5) T(h6) T(head) T(header) \
+                T(hr) T(html) T(iframe) T(img) T(input) T(keygen) T(legend) T(li) T(link) T(listing) T(main) T(menu) \
+                    T(meta) T(nav) T(noembed) T(noframes) T(ol) T(option) T(p) T(param) T(plaintext) T(pre) T(q)     \
+                        T(script) T(section) T(select) T(source) T(style) T(summary) T(table) T(tbody) T(td)         \
+                            T(template) T(textarea) T(tfoot) T(th) T(thead) T(title) T(tr) T(track) T(ul) T(video)   \
+                                T(wbr) T(xmp)
+/* clang-format on */
 
 enum html_tag {
 #define T(name) HTML_##name,
