@@ -9,7 +9,8 @@
 #include "base/buf.h"
 
 /* Elements that mean something to text; all others are HTML_OTHER. In the order of their names. */
-/* clang-format off: it lays these lines out anew each time */
+/* It lays these lines out anew each time. */
+/* clang-format off */
 #define HTML_TAGS(T)                                                                                                 \
     T(a)                                                                                                             \
     T(address)                                                                                                       \
