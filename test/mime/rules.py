@@ -164,7 +164,7 @@ def no_parts(d):
     return d.ours["was_multipart"] and d.theirs["type"].startswith("multipart/") and not d.theirs.get("parts")
 
 
-@rule("gmime email", "type kind")
+@rule("gmime email", "type kind parts")
 def guessed_boundary(d):
     """A multipart that names no boundary has that of the first line which looks like a delimiter and is followed by a content
     field, as a person would see it. They keep an empty multipart."""
