@@ -26,7 +26,7 @@ struct run {
 static void complain(struct run *r, const char *what, struct view got) {
     if (r->complaint[0] == '\0')
         snprintf(r->complaint, sizeof(r->complaint), "%s: %s: %.*s", r->name, what, (int)MIN(got.n, 500),
-                 (const char *)got.p);
+                 got.p == NULL ? "" : (const char *)got.p);
 }
 
 static void say(struct run *r, const char *text) {
