@@ -17,12 +17,8 @@
 
 /* Reports of the largest receivers about the largest senders stay below these; what needs more is refused. */
 #define AGGREGATE_XML_MAX (16 * 1024 * 1024)   /* octets of a document */
-#define AGGREGATE_PACKED_MAX (4 * 1024 * 1024) /* octets of a file, compressed or not, as it came by mail */
-/* Octets that one compressed octet may become, once a megabyte came out: XML of reports becomes 10 to 60 times smaller, a bomb
- * a thousand times. */
-#define AGGREGATE_RATIO_MAX 200
-#define AGGREGATE_RATIO_FROM (1024 * 1024)
-#define AGGREGATE_DEPTH_MAX 32    /* elements inside each other; the format has 6 levels */
+#define AGGREGATE_PACKED_MAX (4 * 1024 * 1024) /* octets of a compressed file */
+#define AGGREGATE_DEPTH_MAX 32                 /* elements inside each other; the format has 6 levels */
 #define AGGREGATE_ROWS_MAX 20000  /* records of one report that are read; more are counted in rows_left_out */
 #define AGGREGATE_RESULTS_MAX 100 /* RFC9990-3.1.3: results of one kind in a record; more are left out */
 #define AGGREGATE_REASONS_MAX 10  /* of one record; more are left out */
@@ -126,9 +122,9 @@ struct aggregate_report {
  * (RFC9990-3.1.1: discard it). ERR_LIMIT: AGGREGATE_XML_MAX, AGGREGATE_DEPTH_MAX, or the arena.
  */
 enum err aggregate_read(struct arena *arena, struct view xml, struct aggregate_report *out) MUST_CHECK;
-/* What a file holds, told by its first octets: gzip, a zip file's first member, or the octets as they are. Appended to xml.
- * ERR_SYNTAX: damaged, or a zip file that cannot be read (encrypted, another method). ERR_LIMIT: AGGREGATE_XML_MAX or
- * AGGREGATE_RATIO_MAX, or xml's own limit. */
+/* What a file holds, told by its first octets: gzip, a zip file's first member, or the octets as they are. Appended to xml, whose
+ * limit (AGGREGATE_XML_MAX) it may reach. ERR_SYNTAX: damaged, or a zip file that cannot be read (encrypted, another method).
+ * ERR_LIMIT: AGGREGATE_PACKED_MAX, INFLATE_RATIO_MAX, or xml's. */
 enum err aggregate_unpack(struct view file, struct buf *xml) MUST_CHECK;
 /* The report that a mail brings (RFC9990-3.5.2), found by media types and names. ERR_NOT_FOUND: nothing in it may be one;
  * else the error of the first file that could not be read. */
@@ -137,13 +133,11 @@ enum err aggregate_read_message(struct arena *arena, const struct message *messa
 
 /* ---- writing */
 
-/* RFC9990-A, in its namespace and order of elements. What is not said is left out where the format lets it, as is what only
+/* RFC9990-A, in its namespace and order of elements; buf_put_gzip() makes the file to send of it (RFC9990-3.5.2). What is not said is left out where the format lets it, as is what only
  * RFC 7489 has: pct, a second error or SPF result, scope helo; its override types are written "other". ERR_SYNTAX: a policy
  * domain, period, organisation or id is missing, there is no record, or in one the address, a count or result or the author
  * domain is. Errors of buf. */
 enum err aggregate_put(struct buf *buf, const struct aggregate_report *report) MUST_CHECK;
-/* RFC1952, without name and time, so that the same report makes the same file. Errors of buf. */
-enum err aggregate_put_gzip(struct buf *buf, struct view xml) MUST_CHECK;
 /* RFC9990-3.5.2: "receiver!policy-domain!begin!end[!unique-id].xml.gz" and the mail's Subject. ERR_SYNTAX: what is no domain,
  * unique-id (letters and digits; may be empty) or report id in them. */
 enum err aggregate_put_file_name(struct buf *buf, struct view receiver, const struct aggregate_report *report,

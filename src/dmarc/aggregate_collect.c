@@ -12,7 +12,8 @@
 
 struct aggregate_collection {
     struct arena *arena;
-    struct map *map;            /* from a row as text without its count to the row's index, plus one */
+    struct map *map; /* from the digest of a row's text without its count to the row */
+    uint8_t keys[2][16];
     struct aggregate_row *rows; /* rows_max, and one for the rest */
     size_t rows_n, rows_max;
     bool has_rest; /* the last row is what came over the limit; its memory is here, so that there is always some */
@@ -31,6 +32,10 @@ enum err aggregate_collection_new(size_t rows_max, size_t budget, const uint8_t 
     c->map = map_new(seed, c->rows_max);
     c->rows = calloc(c->rows_max + 1, sizeof(*c->rows));
     buf_init(&c->key, KEY_MAX);
+    for (size_t i = 0; i < sizeof(c->keys[0]); i++) {
+        c->keys[0][i] = seed[i];
+        c->keys[1][i] = seed[i] ^ 0x5A; /* another function, as secret as the first */
+    }
     if (c->arena == NULL || c->map == NULL || c->rows == NULL) {
         aggregate_collection_free(c);
         return ERR_NO_MEMORY;
@@ -115,6 +120,14 @@ static void add_rest(struct aggregate_collection *c, const struct aggregate_row 
     rest->count = sum(rest->count, row->count);
 }
 
+/* 128 bits under a key that nobody outside knows: no two rows are taken for one, and a row costs the map the same, however many
+ * signatures it has. */
+static struct view digest(const struct aggregate_collection *c, uint64_t out[2]) {
+    for (size_t i = 0; i < 2; i++)
+        out[i] = siphash(c->keys[i], buf_view(&c->key));
+    return view_of(out, 2 * sizeof(*out));
+}
+
 enum err aggregate_collection_add(struct aggregate_collection *c, const struct aggregate_row *row) {
     if (row->count == 0)
         return ERR_SYNTAX;
@@ -122,7 +135,9 @@ enum err aggregate_collection_add(struct aggregate_collection *c, const struct a
     enum err err = aggregate_put_record(&c->key, row, 0);
     if (err == ERR_SYNTAX || err == ERR_NO_MEMORY)
         return err;
-    struct aggregate_row *known = err == ERR_OK ? map_get(c->map, buf_view(&c->key)) : NULL;
+    uint64_t sums[2];
+    struct view key = digest(c, sums);
+    struct aggregate_row *known = err == ERR_OK ? map_get(c->map, key) : NULL;
     if (known != NULL) {
         known->count = sum(known->count, row->count);
         return ERR_OK;
@@ -131,7 +146,7 @@ enum err aggregate_collection_add(struct aggregate_collection *c, const struct a
         struct aggregate_row *fresh = &c->rows[c->rows_n];
         err = copy_row(c->arena, row, fresh);
         if (err == ERR_OK)
-            err = map_put(c->map, buf_view(&c->key), fresh);
+            err = map_put(c->map, key, fresh);
         if (err == ERR_OK) {
             c->rows_n++;
             return ERR_OK;

@@ -1,57 +1,19 @@
 /*
- * The files that reports come in: gzip (RFC 1952) both ways, and zip files
- * read, of which the first member that is a file counts. All sizes that a file
+ * The files that reports come in: gzip (RFC 1952), and zip files, of which the
+ * first member that is a file counts. All sizes that a file
  * claims are ignored; what comes out is counted.
  */
 #include "dmarc/aggregate.h"
 
-#include <limits.h>
-#include <string.h>
+#include "inflate/inflate.h"
+
 #include <zlib.h>
 
-#define CHUNK 16384
-#define GZIP_WINDOW (15 + 16) /* zlib: 32 KiB, and a gzip header */
-#define RAW_WINDOW (-15)      /* zlib: 32 KiB, no header */
-
-/* Inflates one stream from the beginning of `in`; *used: its octets. Counts against what was in xml before: `from`. */
-static enum err inflate_one(struct view in, int window, struct buf *xml, size_t from, size_t *used) {
-    z_stream z = {.next_in = (Bytef *)(uintptr_t)in.p, .avail_in = (uInt)in.n};
-    if (inflateInit2(&z, window) != Z_OK)
-        return ERR_NO_MEMORY;
-    enum err err = ERR_OK;
-    int status = Z_OK;
-    while (err == ERR_OK && status == Z_OK) {
-        uint8_t chunk[CHUNK];
-        z.next_out = chunk;
-        z.avail_out = sizeof(chunk);
-        status = inflate(&z, Z_NO_FLUSH);
-        size_t n = sizeof(chunk) - z.avail_out, made = xml->n - from + n;
-        if (made > AGGREGATE_XML_MAX || (made > AGGREGATE_RATIO_FROM && made / AGGREGATE_RATIO_MAX > in.n)) {
-            err = ERR_LIMIT;
-        } else {
-            buf_put(xml, view_of(chunk, n));
-            err = buf_err(xml);
-        }
-    }
-    *used = in.n - z.avail_in;
-    inflateEnd(&z);
-    if (err != ERR_OK)
-        return err;
-    return status == Z_STREAM_END ? ERR_OK : status == Z_MEM_ERROR ? ERR_NO_MEMORY : ERR_SYNTAX;
-}
-
-static bool is_gzip(struct view file) {
-    return file.n >= 2 && file.p[0] == 0x1F && file.p[1] == 0x8B;
-}
-
-/* RFC1952-2.2: members follow each other. Octets after them that begin no member are the mail's, and are left. */
-static enum err unpack_gzip(struct view file, struct buf *xml) {
-    size_t from = xml->n, used;
-    do {
-        TRY(inflate_one(file, GZIP_WINDOW, xml, from, &used));
-        file = view_skip(file, used);
-    } while (is_gzip(file));
-    return ERR_OK;
+/* Octets after a gzip file are mostly the mail's line end. A file below 16 MiB ends in a zero, so none of it is lost. */
+static struct view without_line_end(struct view file) {
+    while (file.n > 0 && (file.p[file.n - 1] == '\r' || file.p[file.n - 1] == '\n'))
+        file.n--;
+    return file;
 }
 
 /* Fields of a zip file are least significant octet first. */
@@ -83,16 +45,14 @@ static enum err unpack_member(struct view file, size_t at, uint32_t flags, uint3
     if (file.n - at < skip)
         return ERR_SYNTAX;
     struct view data = view_sub(file, at + skip, size);
-    size_t from = xml->n, used;
+    size_t from = xml->n;
     if (data.n != size)
         return ERR_SYNTAX;
     if (method == ZIP_STORED) {
-        if (data.n > AGGREGATE_XML_MAX)
-            return ERR_LIMIT;
         buf_put(xml, data);
         TRY(buf_err(xml));
     } else if (method == ZIP_DEFLATED) {
-        TRY(inflate_one(data, RAW_WINDOW, xml, from, &used));
+        TRY(inflate_octets(data, INFLATE_RAW, xml));
     } else {
         return ERR_SYNTAX;
     }
@@ -126,34 +86,13 @@ static enum err unpack_zip(struct view file, struct buf *xml) {
 }
 
 enum err aggregate_unpack(struct view file, struct buf *xml) {
-    if (file.n > AGGREGATE_PACKED_MAX && (is_gzip(file) || file.n > AGGREGATE_XML_MAX))
+    bool is_gzip = inflate_is_gzip(file), is_zip = view_starts(file, VIEW("PK\3\4"));
+    if ((is_gzip || is_zip) && file.n > AGGREGATE_PACKED_MAX)
         return ERR_LIMIT;
-    if (is_gzip(file))
-        return unpack_gzip(file, xml);
-    if (view_starts(file, VIEW("PK\3\4")))
-        return file.n > AGGREGATE_PACKED_MAX ? ERR_LIMIT : unpack_zip(file, xml);
+    if (is_gzip)
+        return inflate_octets(without_line_end(file), INFLATE_GZIP, xml);
+    if (is_zip)
+        return unpack_zip(file, xml);
     buf_put(xml, file);
     return buf_err(xml);
-}
-
-enum err aggregate_put_gzip(struct buf *buf, struct view xml) {
-    z_stream z = {0};
-    if (xml.n > UINT_MAX)
-        return ERR_LIMIT;
-    if (deflateInit2(&z, Z_BEST_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-        return ERR_NO_MEMORY;
-    /* RFC1952-2.3.1: no name, no time, and an unknown system, since zlib would write the one it was built on. */
-    gz_header header = {.os = 255};
-    int status = deflateSetHeader(&z, &header);
-    z.next_in = (Bytef *)(uintptr_t)xml.p;
-    z.avail_in = (uInt)xml.n;
-    while (status == Z_OK) {
-        uint8_t chunk[CHUNK];
-        z.next_out = chunk;
-        z.avail_out = sizeof(chunk);
-        status = deflate(&z, Z_FINISH);
-        buf_put(buf, view_of(chunk, sizeof(chunk) - z.avail_out));
-    }
-    deflateEnd(&z);
-    return status != Z_STREAM_END ? ERR_BUG : buf_err(buf);
 }
