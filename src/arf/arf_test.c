@@ -1,4 +1,4 @@
-/* Feedback reports: fields one by one, limits, and what is written reads back equal. */
+/* Feedback reports (RFC5965-3.1, RFC6591-3.2): fields one by one, limits, and what is written reads back equal. */
 #include "arf/arf.h"
 
 #include "arf/cfbl.h"
