@@ -28,7 +28,10 @@ static void write_it(struct arena *arena, const struct arf_report *report, struc
     };
     if (request.report.type == ARF_OTHER)
         request.report.type = ARF_ABUSE;
-    if (view_trim(request.report.user_agent).n == 0)
+    bool has_agent = false;
+    for (size_t i = 0; i < request.report.user_agent.n; i++)
+        has_agent = has_agent || (request.report.user_agent.p[i] > ' ' && request.report.user_agent.p[i] != 127);
+    if (!has_agent)
         request.report.user_agent = VIEW("x");
     if (request.report.failure == ARF_FAILURE_UNSAID)
         request.report.failure = ARF_FAILURE_SPF;

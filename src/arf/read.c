@@ -71,7 +71,7 @@ static const struct field {
 
 static struct view token_of(struct view value) {
     size_t at = mime_skip_cfws(value, 0), end = at;
-    while (end < value.n && value.p[end] > ' ' && value.p[end] != '(')
+    while (end < value.n && value.p[end] > ' ' && value.p[end] != 127 && value.p[end] != '(')
         end++;
     return view_sub(value, at, end - at);
 }

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 
 #define COLUMNS 76   /* of a line that is folded (RFC5322-2.1.1: 78 with its end) */
-#define WORD_MAX 900 /* octets of a word without white space; longer ones are cut in two (RFC5322-2.1.1: 998 a line) */
+#define WORD_MAX 900 /* octets of a word without white space; longer ones are cut (RFC5322-2.1.1: 998 a line) */
 #define FIELDS_MAX (1024 * 1024)
 
 const char *arf_type_name(enum arf_type type) {
@@ -22,51 +22,60 @@ const char *arf_delivery_name(enum arf_delivery delivery) {
     return names[delivery];
 }
 
+static bool is_visible(uint8_t c) {
+    return c > ' ' && c != 127;
+}
+
+static bool has_words(struct view value) {
+    for (size_t i = 0; i < value.n; i++) {
+        if (is_visible(value.p[i]))
+            return true;
+    }
+    return false;
+}
+
+/* The words of a value, folded between them: no line end or other control gets through. */
 static void put_words(struct buf *buf, struct view value, size_t column) {
-    while (value.n > 0) {
-        size_t n = 0;
-        if (value.p[0] <= ' ' || value.p[0] == 127) {
-            value = view_skip(value, 1);
-            continue;
-        }
-        while (n < value.n && n < WORD_MAX && value.p[n] > ' ' && value.p[n] != 127)
-            n++;
-        buf_put_str(buf, column + 1 + n > COLUMNS ? "\r\n " : " ");
-        column = column + 1 + n > COLUMNS ? 1 + n : column + 1 + n;
-        for (size_t i = 0; i < n; i++) /* RFC5965-3: US-ASCII */
-            buf_put_byte(buf, value.p[i] < 128 ? value.p[i] : '?');
-        value = view_skip(value, n);
+    while (has_words(value)) {
+        size_t from = 0, to;
+        while (!is_visible(value.p[from]))
+            from++;
+        for (to = from; to < value.n && is_visible(value.p[to]);)
+            to++;
+        struct view word = view_sub(value, from, MIN(to - from, WORD_MAX));
+        buf_put_str(buf, column + 1 + word.n > COLUMNS ? "\r\n " : " ");
+        column = column + 1 + word.n > COLUMNS ? 1 + word.n : column + 1 + word.n;
+        for (size_t i = 0; i < word.n; i++) /* RFC5965-3: US-ASCII */
+            buf_put_byte(buf, word.p[i] < 128 ? word.p[i] : '?');
+        value = view_skip(value, to);
     }
 }
 
 static void put_field(struct buf *buf, const char *name, struct view value) {
-    size_t before = buf->n;
+    if (!has_words(value))
+        return;
     buf_put_str(buf, name);
     buf_put_byte(buf, ':');
-    put_words(buf, value, buf->n - before);
+    put_words(buf, value, view_cstr(name).n + 1);
     buf_put_str(buf, "\r\n");
-}
-
-static void put_optional(struct buf *buf, const char *name, struct view value) {
-    if (view_trim(value).n > 0)
-        put_field(buf, name, value);
 }
 
 static void put_list(struct buf *buf, const char *name, const struct arf_list *list) {
     for (size_t i = 0; i < MIN(list->n, ARF_LIST_MAX); i++)
-        put_optional(buf, name, list->list[i]);
+        put_field(buf, name, list->list[i]);
 }
 
 /* RFC5965-3.5: a path, the null one too. */
 static void put_path(struct buf *buf, const char *name, struct view mailbox) {
+    mailbox = view_trim(view_sub(mailbox, 0, WORD_MAX));
     buf_printf(buf, "%s: <", name);
-    for (size_t i = 0; i < MIN(mailbox.n, WORD_MAX); i++)
+    for (size_t i = 0; i < mailbox.n; i++)
         buf_put_byte(buf, mailbox.p[i] >= ' ' && mailbox.p[i] < 127 ? mailbox.p[i] : '?');
     buf_put_str(buf, ">\r\n");
 }
 
 static void put_canonical(struct buf *buf, const char *name, struct view octets) {
-    if (octets.p == NULL || octets.n > ARF_CANONICAL_MAX)
+    if (octets.n == 0 || octets.n > ARF_CANONICAL_MAX)
         return;
     buf_printf(buf, "%s:", name);
     do { /* RFC2045-6.8: lines of 76 */
@@ -78,8 +87,8 @@ static void put_canonical(struct buf *buf, const char *name, struct view octets)
 }
 
 static void put_failure(struct buf *buf, const struct arf_report *report) {
-    put_optional(buf, "Auth-Failure", view_cstr(arf_failure_name(report->failure)));
-    put_optional(buf, "Delivery-Result", view_cstr(arf_delivery_name(report->delivery)));
+    put_field(buf, "Auth-Failure", view_cstr(arf_failure_name(report->failure)));
+    put_field(buf, "Delivery-Result", view_cstr(arf_delivery_name(report->delivery)));
     if (report->alignment != 0) {
         uint8_t failed = report->alignment & (ARF_ALIGNMENT_DKIM | ARF_ALIGNMENT_SPF);
         put_field(buf, "Identity-Alignment",
@@ -88,11 +97,11 @@ static void put_failure(struct buf *buf, const struct arf_report *report) {
                   : failed == ARF_ALIGNMENT_SPF  ? VIEW("spf")
                                                  : VIEW("dkim, spf"));
     }
-    put_optional(buf, "DKIM-Domain", report->dkim_domain);
-    put_optional(buf, "DKIM-Identity", report->dkim_identity);
-    put_optional(buf, "DKIM-Selector", report->dkim_selector);
-    put_optional(buf, "DKIM-Selector-DNS", report->dkim_selector_dns);
-    put_optional(buf, "DKIM-ADSP-DNS", report->dkim_adsp_dns);
+    put_field(buf, "DKIM-Domain", report->dkim_domain);
+    put_field(buf, "DKIM-Identity", report->dkim_identity);
+    put_field(buf, "DKIM-Selector", report->dkim_selector);
+    put_field(buf, "DKIM-Selector-DNS", report->dkim_selector_dns);
+    put_field(buf, "DKIM-ADSP-DNS", report->dkim_adsp_dns);
     put_list(buf, "SPF-DNS", &report->spf_dns);
     put_canonical(buf, "DKIM-Canonicalized-Header", report->dkim_canonical_header);
     put_canonical(buf, "DKIM-Canonicalized-Body", report->dkim_canonical_body);
@@ -102,7 +111,7 @@ static void put_report(struct buf *buf, const struct arf_report *report) {
     put_field(buf, "Feedback-Type", view_cstr(arf_type_name(report->type)));
     put_field(buf, "User-Agent", report->user_agent);
     put_field(buf, "Version", VIEW("1")); /* RFC5965-3.1 */
-    put_optional(buf, "Original-Envelope-Id", report->original_envelope_id);
+    put_field(buf, "Original-Envelope-Id", report->original_envelope_id);
     if (report->original_mail_from.p != NULL)
         put_path(buf, "Original-Mail-From", report->original_mail_from);
     for (size_t i = 0; i < MIN(report->original_rcpt_to.n, ARF_LIST_MAX); i++)
@@ -112,7 +121,7 @@ static void put_report(struct buf *buf, const struct arf_report *report) {
         buf_put_rfc5322_date(buf, report->arrival_us);
         buf_put_str(buf, "\r\n");
     }
-    if (report->reporting_mta.n > 0) {
+    if (has_words(report->reporting_mta)) {
         buf_put_str(buf, "Reporting-MTA: dns;");
         put_words(buf, report->reporting_mta, 19);
         buf_put_str(buf, "\r\n");
@@ -135,7 +144,7 @@ static void put_report(struct buf *buf, const struct arf_report *report) {
 
 /* RFC5965-3.1, RFC6591-3.2.1, RFC9991-4: what must be there. */
 static bool is_complete(const struct arf_report *report) {
-    return report->type != ARF_OTHER && view_trim(report->user_agent).n > 0 &&
+    return report->type != ARF_OTHER && has_words(report->user_agent) &&
            (report->type != ARF_AUTH_FAILURE || (report->failure != ARF_FAILURE_UNSAID &&
                                                  (report->failure != ARF_FAILURE_DMARC || report->alignment != 0)));
 }
