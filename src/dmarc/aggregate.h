@@ -11,6 +11,7 @@
 #define DMARC_AGGREGATE_H
 
 #include "dmarc/dmarc.h"
+#include "message/builder.h"
 #include "message/parse.h"
 
 #include "base/netaddr.h"
@@ -143,6 +144,17 @@ enum err aggregate_put(struct buf *buf, const struct aggregate_report *report) M
 enum err aggregate_put_file_name(struct buf *buf, struct view receiver, const struct aggregate_report *report,
                                  struct view unique_id) MUST_CHECK;
 enum err aggregate_put_subject(struct buf *buf, struct view receiver, const struct aggregate_report *report) MUST_CHECK;
+
+struct aggregate_mail {
+    struct view from, to; /* addresses; from's domain must pass DMARC (RFC9990-3.5.2) */
+    struct view receiver; /* the domain whose mail was judged: the submitter */
+    struct view unique_id;
+    struct builder_options options;
+};
+/* The whole mail that brings a report (RFC9990-3.5.2), line ends CRLF: a text for people, and the gzip file. ERR_SYNTAX: as above,
+ * or no address. Errors of buf. */
+enum err aggregate_put_mail(struct arena *arena, struct buf *buf, const struct aggregate_mail *mail,
+                            const struct aggregate_report *report) MUST_CHECK;
 
 /* ---- collecting */
 

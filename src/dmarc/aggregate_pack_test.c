@@ -2,6 +2,7 @@
 #include "dmarc/aggregate.h"
 
 #include "inflate/inflate.h"
+#include "message/bodies.h"
 #include "message/testing.h"
 
 #include <string.h>
@@ -338,12 +339,68 @@ static void test_mails(void **state) {
     buf_fini(&packed);
 }
 
+/* RFC9990-3.5.2: the mail we send is one that we find the report in. */
+static void test_mail_written(void **state) {
+    (void)state;
+    struct aggregate_row row = {
+        .source = {.family = 4, .ip = {192, 0, 2, 1}},
+        .count = 7,
+        .disposition = AGGREGATE_DISPOSITION_NONE,
+        .dkim = AGGREGATE_ALIGNED_PASS,
+        .spf = AGGREGATE_ALIGNED_FAIL,
+        .header_from = VIEW("s.example"),
+    };
+    struct aggregate_report report = {
+        .org_name = VIEW("Receiver"),
+        .email = VIEW("dmarc@r.example"),
+        .report_id = VIEW("1700000000-s.example@r.example"),
+        .begin_s = 1700000000,
+        .end_s = 1700086399,
+        .domain = VIEW("s.example"),
+        .p = AGGREGATE_POLICY_REJECT,
+        .rows = &row,
+        .rows_n = 1,
+    };
+    struct aggregate_mail mail = {
+        .from = VIEW("dmarc@r.example"),
+        .to = VIEW("reports@s.example"),
+        .receiver = VIEW("r.example"),
+        .unique_id = VIEW("1"),
+        .options = {.host = VIEW("r.example"), .wall_us = 1700090000000000},
+    };
+    struct message message;
+    struct aggregate_report again;
+    struct buf name;
+    arena_clear(arena);
+    buf_clear(&file);
+    assert_int_equal(aggregate_put_mail(arena, &file, &mail, &report), ERR_OK);
+    assert_true(view_find(buf_view(&file), VIEW("\r\nSubject: Report Domain: s.example Submitter: r.example")) > 0);
+    assert_int_equal(message_parse(arena, buf_view(&file), &message), ERR_OK);
+    const struct mime_part *part = message.root->last_child;
+    assert_true(mime_part_is(part, VIEW("application"), VIEW("gzip")));
+    assert_view(part->disposition, "attachment");
+    buf_init(&name, 1000);
+    mime_part_put_name(&name, NULL, part);
+    assert_view(buf_view(&name), "r.example!s.example!1700000000!1700086399!1.xml.gz");
+    buf_fini(&name);
+    assert_int_equal(aggregate_read_message(arena, &message, &again), ERR_OK);
+    assert_view(again.report_id, "1700000000-s.example@r.example");
+    assert_int_equal(again.rows_n, 1);
+    assert_int_equal(again.rows[0].count, 7);
+    mail.to = VIEW("");
+    assert_int_equal(aggregate_put_mail(arena, &file, &mail, &report), ERR_SYNTAX);
+    mail.to = mail.from;
+    mail.receiver = VIEW("r!example");
+    assert_int_equal(aggregate_put_mail(arena, &file, &mail, &report), ERR_SYNTAX);
+    mail.receiver = VIEW("r.example");
+    report.rows_n = 0;
+    assert_int_equal(aggregate_put_mail(arena, &file, &mail, &report), ERR_SYNTAX);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gzip),
-        cmocka_unit_test(test_bombs),
-        cmocka_unit_test(test_zip),
-        cmocka_unit_test(test_mails),
+        cmocka_unit_test(test_gzip),  cmocka_unit_test(test_bombs),        cmocka_unit_test(test_zip),
+        cmocka_unit_test(test_mails), cmocka_unit_test(test_mail_written),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
