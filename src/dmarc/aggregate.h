@@ -26,7 +26,8 @@
 #define AGGREGATE_ERRORS_MAX 10   /* of one report; more are left out (RFC7489-C has any number, RFC 9990 one) */
 #define AGGREGATE_TEXT_MAX 4096   /* octets of one text; longer ones are cut at a character */
 #define AGGREGATE_FILES_MAX 8     /* attachments of one mail that are tried */
-/* An arena budget that holds every report whose document is at its limit, its mail's parse tree aside. */
+/* An arena budget that holds every report somebody meant, its mail's parse tree aside. A document at its limit of nothing but empty
+ * elements would need more, and is ERR_LIMIT. */
 #define AGGREGATE_ARENA_BUDGET (64 * 1024 * 1024)
 
 /* In all of these 0 is what was not said, or is no value of the format. */

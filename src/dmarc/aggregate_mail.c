@@ -44,9 +44,9 @@ static enum err read_part(struct arena *arena, const struct message *message, co
     enum err err = buf_err(&file);
     if (err == ERR_OK)
         err = aggregate_unpack(buf_view(&file), &xml);
+    buf_fini(&file); /* before the reading needs as much */
     if (err == ERR_OK)
         err = aggregate_read(arena, buf_view(&xml), out);
-    buf_fini(&file);
     buf_fini(&xml);
     return err;
 }
