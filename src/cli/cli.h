@@ -101,5 +101,6 @@ int cmd_dns_lookup(const struct invocation *in);
 int cmd_dkim_verify(const struct invocation *in);
 int cmd_arc_verify(const struct invocation *in);
 int cmd_spf_check(const struct invocation *in);
+int cmd_dane_check(const struct invocation *in);
 
 #endif

@@ -12,8 +12,10 @@ static void check(bool holds) {
 
 /* Pieces with a length of two octets before each; the first is a certificate, the others are records. */
 static struct view piece(struct view *octets) {
-    if (octets->n < 2)
+    if (octets->n < 2) {
+        *octets = VIEW_NONE;
         return VIEW_NONE;
+    }
     size_t n = (size_t)octets->p[0] << 8 | octets->p[1];
     struct view out = view_sub(*octets, 2, n);
     *octets = view_skip(*octets, 2 + n);
