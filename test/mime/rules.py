@@ -167,8 +167,8 @@ def no_parts(d):
 @rule("gmime email", "type kind parts")
 def guessed_boundary(d):
     """A multipart that names no boundary has that of the first line which looks like a delimiter and is followed by a content
-    field, as a person would see it. They keep an empty multipart."""
-    types = d.values(b"content-type", d.ours)
+    field, as a person would see it. They keep an empty multipart. Of several Content-Type fields the first one counts."""
+    types = d.values(b"content-type", d.ours)[:1]
     return d.ours["type"].startswith("multipart/") and not d.theirs.get("parts") and \
         not any(re.search(rb'(?i)boundary(\*[0-9*]*)?\s*=\s*("[^"]|[^";\s])', value) for value in types)
 
