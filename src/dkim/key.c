@@ -153,7 +153,7 @@ void dkim_put_zone_line(struct buf *out, struct view selector, struct view domai
     buf_put(out, selector);
     buf_put(out, VIEW("._domainkey."));
     buf_put(out, domain);
-    buf_put(out, VIEW(". TXT"));
+    buf_put(out, VIEW(". IN TXT"));
     do {
         struct view piece = view_sub(record, 0, DKIM_TXT_PIECE);
         buf_put(out, VIEW(" \""));

@@ -51,7 +51,7 @@ enum err dkim_key_lookup(struct dns_client *dns, struct view selector, struct vi
 
 /* "v=DKIM1; k=ed25519; p=..." for a public key as dkim_private_key_put_public() gives it. is_testing adds t=y. */
 void dkim_put_key_record(struct buf *out, enum dkim_algorithm algorithm, struct view public_data, bool is_testing);
-/* The line of a zone file, without line end: `NAME. TXT "..." "..."`, strings cut at DKIM_TXT_PIECE (RFC6376-3.6.2.2). */
+/* The line of a zone file, without line end: `NAME. IN TXT "..." "..."`, strings cut at DKIM_TXT_PIECE (RFC6376-3.6.2.2). */
 void dkim_put_zone_line(struct buf *out, struct view selector, struct view domain, struct view record);
 
 #endif
