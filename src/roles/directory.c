@@ -4,6 +4,7 @@
  */
 #include "roles/directory.h"
 
+#include "dkim/crypto.h"
 #include "store/directory.h"
 
 #include <stdlib.h>
@@ -115,6 +116,8 @@ static const struct channel_handler edge_handlers[] = {
     {&message_recipient_lookup, directory_handle_recipient},
     {&message_tls_chains, handle_tls_chains},
     {&message_tls_sign, handle_tls_sign},
+    {&message_dkim_keys, directory_handle_dkim_keys},
+    {&message_dkim_sign, directory_handle_dkim_sign},
 };
 static const struct channel_handler queue_handlers[] = {{&message_recipient_lookup_queue, directory_handle_recipient},
                                                         {&message_relay_check, directory_handle_relay}};
@@ -167,6 +170,7 @@ static enum err add_domain_key(struct directory *d, struct view domain, struct v
         struct domain_key row = {.domain = domain, .selector = selector, .algorithm = algorithm, .key = buf_view(&der)};
         err = directory_key_add(d->store, &row);
     }
+    directory_signer_forget(d, domain);
     buf_fini(&der);
     return err;
 }
@@ -210,6 +214,7 @@ static void make_keys(void *arg) {
         make_missing_keys(d);
     }
     d->makes_keys = false;
+    waitq_wake_all(&d->keys_are_made);
 }
 
 void directory_complete_keys(struct directory *d) {
@@ -219,6 +224,12 @@ void directory_complete_keys(struct directory *d) {
     d->keys_are_asked = true;
     if (!d->makes_keys)
         d->makes_keys = co_spawn(d->env->loop, d->env->group, "domain.keys", make_keys, d, NULL) == ERR_OK;
+}
+
+enum err directory_await_keys(struct directory *d, int64_t deadline_us) {
+    while (d->makes_keys)
+        TRY(waitq_wait(&d->keys_are_made, deadline_us));
+    return ERR_OK;
 }
 
 /* ---- TLS keys ---- */
@@ -280,6 +291,7 @@ static enum err load_secret(struct directory *d) {
 static void directory_stop(struct role_env *env) {
     struct directory *d = env->state;
     directory_auth_fini(d);
+    directory_signers_fini(d);
     while (d->peers) {
         struct directory_peer *peer = d->peers;
         d->peers = peer->next;
@@ -297,18 +309,35 @@ static void directory_stop(struct role_env *env) {
     env->state = NULL;
 }
 
+static enum err directory_prepare(struct role_env *env, struct buf *why) {
+    struct dkim_crypto *crypto;
+    enum err err = dkim_crypto_new(&crypto);
+    if (err != ERR_OK)
+        buf_put_str(why, "OpenSSL cannot be set up");
+    else
+        env->prepared = crypto;
+    return err;
+}
+
+static void directory_unprepare(struct role_env *env) {
+    dkim_crypto_free(env->prepared);
+    env->prepared = NULL;
+}
+
 static enum err directory_start(struct role_env *env, struct buf *why) {
     struct directory *d = calloc(1, sizeof(*d));
     if (!d)
         return ERR_NO_MEMORY;
     env->state = d;
     d->env = env;
+    d->crypto = env->prepared;
     d->next_session = random_u64(env->random) >> 2; /* ids of an earlier life mean nothing */
     uint8_t seed[16];
     random_fill(env->random, seed, sizeof(seed));
     d->sessions = map_new(seed, DIRECTORY_SESSIONS_MAX);
     d->networks = map_new(seed, DIRECTORY_NETWORKS_MAX);
-    if (!d->sessions || !d->networks)
+    d->signers = map_new(seed, DIRECTORY_SIGNERS_MAX);
+    if (!d->sessions || !d->networks || !d->signers)
         return ERR_NO_MEMORY;
     enum err err = directory_store_open(env->disk, loop_clock(env->loop), env->random, &d->store);
     if (err != ERR_OK) {
@@ -396,9 +425,11 @@ static void directory_offer(struct role_env *env, const struct channel_offer *of
 
 const struct role_def role_directory = {
     .role = ROLE_DIRECTORY,
+    .prepare = directory_prepare,
     .start = directory_start,
     .offer = directory_offer,
     .supervisor_handlers = supervisor_handlers,
     .supervisor_handlers_n = ARRAY_LEN(supervisor_handlers),
     .stop = directory_stop,
+    .unprepare = directory_unprepare,
 };

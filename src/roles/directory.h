@@ -1,7 +1,7 @@
 /*
  * Inside the directory role: who there is, who has proven it, who gets mail.
- * Three rooms: logins (directory_auth.c), routes (directory_route.c), the control
- * socket (directory_control.c).
+ * Four rooms: logins (directory_auth.c), routes (directory_route.c), signatures
+ * of DKIM (directory_sign.c), the control socket (directory_control.c).
  */
 #ifndef ROLES_DIRECTORY_H
 #define ROLES_DIRECTORY_H
@@ -23,8 +23,11 @@
 #define DIRECTORY_ALIAS_DEPTH_MAX 8
 #define DIRECTORY_KEYS_MAX 16
 #define DIRECTORY_SECRET_SIZE 32
+#define DIRECTORY_SIGNERS_MAX 1000 /* domains whose keys are kept ready: an RSA key takes some 10 KB */
 
 struct directory_store;
+struct dkim_crypto;
+struct dkim_private_key;
 
 struct directory_key {
     uint64_t id;
@@ -40,12 +43,16 @@ struct directory {
     struct map *networks;                  /* network's address -> struct network_failures */
     struct directory_key keys[DIRECTORY_KEYS_MAX];
     size_t keys_n;
+    const struct dkim_crypto *crypto;
+    struct map *signers; /* domain -> struct directory_signer */
+    uint64_t signers_clock;
     uint64_t next_session;
     int64_t cleaned_us; /* sessions and networks, last */
     struct directory_peer *peers;
-    unsigned controls;   /* open connections of the command line */
-    bool makes_keys;     /* a coroutine that makes missing keys runs */
-    bool keys_are_asked; /* and shall look again */
+    unsigned controls;          /* open connections of the command line */
+    bool makes_keys;            /* a coroutine that makes missing keys runs */
+    bool keys_are_asked;        /* and shall look again */
+    struct waitq keys_are_made; /* it has ended */
 };
 
 /* Who is at the other end of a channel: bound to it when it was offered, never said by a message. */
@@ -91,6 +98,31 @@ channel_handle_fn directory_handle_recipient, directory_handle_sender, directory
 enum err directory_normalise(struct view address, struct arena *arena, struct view *whole, struct view *local,
                              struct view *domain) MUST_CHECK;
 
+/* One may send as whoever's mail one gets. ERR_DENIED if not. */
+enum err directory_may_send_as(struct directory *d, const struct auth_session *session, struct view address,
+                               struct arena *arena) MUST_CHECK;
+
+/* ---- signatures of DKIM ---- */
+/* A domain's private keys, ready to sign. Until the next call that suspends. */
+struct directory_signer_key {
+    char selector[64];
+    size_t selector_n;
+    struct dkim_private_key *key;
+};
+struct directory_signer {
+    char domain[256];
+    size_t domain_n;
+    struct directory_signer_key keys[DKIM_KEYS_MAX];
+    size_t n;
+    uint64_t used; /* when, on signers_clock */
+};
+channel_handle_fn directory_handle_dkim_keys, directory_handle_dkim_sign;
+/* Of a domain of ours in lower case; one that is not there has no keys. */
+enum err directory_signer_get(struct directory *d, struct view domain, const struct directory_signer **out) MUST_CHECK;
+/* The domain's keys have changed, or it is gone. */
+void directory_signer_forget(struct directory *d, struct view domain);
+void directory_signers_fini(struct directory *d);
+
 /* ---- control ---- */
 /* Serves one connection of the command line on the calling coroutine; takes the stream over. */
 void directory_control(struct directory *d, struct stream *stream, uint32_t uid);
@@ -98,6 +130,8 @@ void directory_control(struct directory *d, struct stream *stream, uint32_t uid)
 enum err directory_ensure_domain(struct directory *d, struct view name) MUST_CHECK;
 /* Makes the keys that domains lack, on a coroutine of its own. */
 void directory_complete_keys(struct directory *d);
+/* Until that has ended, or the deadline. */
+enum err directory_await_keys(struct directory *d, int64_t deadline_us) MUST_CHECK;
 /* Tells the supervisor about an account that was made, changed or removed. */
 enum err directory_announce(struct directory *d, uint64_t account, struct view address, uint64_t quota_octets,
                             bool gone) MUST_CHECK;

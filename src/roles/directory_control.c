@@ -7,6 +7,8 @@
 #include "roles/control.h"
 #include "roles/directory.h"
 
+#include "dkim/key.h"
+
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -125,6 +127,7 @@ static enum err domain_add(struct control *c) {
 
 static enum err domain_remove(struct control *c) {
     enum err err = directory_domain_remove(c->d->store, c->request.domain);
+    directory_signer_forget(c->d, c->request.domain);
     if (err == ERR_NOT_FOUND)
         return refuse(c, err, "there is no domain %.*s. See `veredus domain list`.", VIEW_FMT(c->request.domain));
     if (err == ERR_DENIED)
@@ -142,19 +145,62 @@ static enum err domain_list(struct control *c) {
     return ERR_OK;
 }
 
-/* What is true today: where mail for the domain comes in, and who sends it. */
+/* A record of the domain as a line of a zone file, with the host that the command names below them. */
+static enum err put_record(struct control *c, struct view line) {
+    return put_row(c,
+                   json_pack("{s:o, s:o}", "record", text_json(line), "host", text_json(c->d->env->config->hostname)));
+}
+
+static enum err put_keys(struct control *c) {
+    const struct directory_signer *signer;
+    struct view lines[DKIM_KEYS_MAX];
+    TRY(directory_signer_get(c->d, c->request.domain, &signer));
+    size_t n = signer->n;
+    for (size_t i = 0; i < n; i++) {
+        const struct directory_signer_key *key = &signer->keys[i];
+        struct buf data, record, line;
+        buf_init(&data, DKIM_SIGNATURE_MAX * 2);
+        buf_init(&record, DKIM_SIGNATURE_MAX * 4);
+        buf_init(&line, DKIM_SIGNATURE_MAX * 4);
+        enum err err = dkim_private_key_put_public(key->key, &data);
+        if (err == ERR_OK) {
+            dkim_put_key_record(&record, dkim_private_key_algorithm(key->key), buf_view(&data), false);
+            dkim_put_zone_line(&line, view_of(key->selector, key->selector_n), c->request.domain, buf_view(&record));
+            err = buf_err(&record) != ERR_OK ? buf_err(&record) : buf_err(&line);
+        }
+        if (err == ERR_OK)
+            err = arena_view(c->arena, buf_view(&line), &lines[i]);
+        buf_fini(&data);
+        buf_fini(&record);
+        buf_fini(&line);
+        TRY(err);
+    }
+    for (size_t i = 0; i < n; i++) /* writing suspends */
+        TRY(put_record(c, lines[i]));
+    return ERR_OK;
+}
+
+/* What is true today: where mail for the domain comes in, who sends it, and what it is signed with. */
 static enum err domain_records(struct control *c) {
     struct domain_row row;
-    struct view name = c->request.domain, host = c->d->env->config->hostname, line;
+    struct view name = c->request.domain, line;
     enum err err = directory_domain_get(c->d->store, name, c->arena, &row);
     if (err == ERR_NOT_FOUND)
         return refuse(c, err, "there is no domain %.*s. Make it first: veredus domain add %.*s", VIEW_FMT(name),
                       VIEW_FMT(name));
     TRY(err);
-    TRY(arena_printf(c->arena, &line, "%.*s. IN MX 10 %.*s.", VIEW_FMT(name), VIEW_FMT(host)));
-    TRY(put_row(c, json_pack("{s:o, s:o}", "record", text_json(line), "host", text_json(host))));
+    err = directory_await_keys(c->d, deadline_us(c)); /* a new domain's RSA key is being made */
+    if (err == ERR_TIMEOUT)
+        return refuse(c, ERR_AGAIN, "the keys of %.*s are still being made. Try again.", VIEW_FMT(name));
+    TRY(err);
+    TRY(arena_printf(c->arena, &line, "%.*s. IN MX 10 %.*s.", VIEW_FMT(name), VIEW_FMT(c->d->env->config->hostname)));
+    TRY(put_record(c, line));
     TRY(arena_printf(c->arena, &line, "%.*s. IN TXT \"v=spf1 mx -all\"", VIEW_FMT(name)));
-    return put_row(c, json_pack("{s:o, s:o}", "record", text_json(line), "host", text_json(host)));
+    TRY(put_record(c, line));
+    TRY(put_keys(c));
+    /* RFC9989-7.4: p=reject is not for domains whose people write to mailing lists. */
+    TRY(arena_printf(c->arena, &line, "_dmarc.%.*s. IN TXT \"v=DMARC1; p=quarantine\"", VIEW_FMT(name)));
+    return put_record(c, line);
 }
 
 static enum err account_of_request(struct control *c, struct account_row *row) {

@@ -158,9 +158,8 @@ enum err directory_handle_recipient(void *ctx, struct call *call, void *reply,
     }
 }
 
-/* One may send as whoever's mail one gets. ERR_DENIED if not. */
-static enum err may_send_as(struct directory *d, const struct auth_session *session, struct view address,
-                            struct arena *arena) {
+enum err directory_may_send_as(struct directory *d, const struct auth_session *session, struct view address,
+                               struct arena *arena) {
     if (address.n == 0)
         return ERR_OK;
     struct route route = {.d = d, .arena = arena};
@@ -180,7 +179,7 @@ enum err directory_handle_sender(void *ctx, struct call *call, void *reply,
     struct directory_peer *peer = ctx;
     const struct sender_check *check = call->request;
     struct auth_session *session = directory_session(peer->directory, peer, check->session);
-    return session ? may_send_as(peer->directory, session, check->address, call->arena) : ERR_NOT_FOUND;
+    return session ? directory_may_send_as(peer->directory, session, check->address, call->arena) : ERR_NOT_FOUND;
 }
 
 /* ---- what may leave the house ---- */
@@ -216,7 +215,7 @@ enum err directory_handle_relay(void *ctx, struct call *call, void *reply,
     const struct relay_check *check = call->request;
     struct directory_peer *edge = living_edge(d, check->edge);
     struct auth_session *session = edge ? directory_session(d, edge, check->session) : NULL;
-    enum err err = session ? may_send_as(d, session, check->sender, call->arena) : ERR_OK;
+    enum err err = session ? directory_may_send_as(d, session, check->sender, call->arena) : ERR_OK;
     for (uint32_t i = 0; err == ERR_OK && i < check->addresses_n; i++)
         err = may_relay_to(d, check->addresses[i].address, session != NULL, call->arena);
     if (err == ERR_DENIED)

@@ -1,6 +1,7 @@
 /*
  * Inside the edge role: the processes that face the internet. Rooms: connections
- * and limits (edge.c), logins (edge_auth.c), SMTP (edge_smtp.c), the two-step
+ * and limits (edge.c), logins (edge_auth.c), SMTP (edge_smtp.c), checks of what
+ * comes in (edge_check.c), signatures of what goes out (edge_sign.c), the two-step
  * delivery (edge_deliver.c), IMAP and the hand-over (edge_imap.c).
  */
 #ifndef ROLES_EDGE_H
@@ -120,6 +121,16 @@ bool edge_checks_mail(const struct edge_connection *c);
 /* Everything in *out lives in the transaction's arena. ERR_AGAIN: the resolver cannot be asked; other errors: ours. */
 enum err edge_check(struct edge_connection *c, const struct smtp_session_facts *facts, struct smtp_transaction *t,
                     struct edge_checks *out) MUST_CHECK;
+
+/* ---- signatures ---- */
+/* For what a login submits: a DKIM-Signature of each key of the author's domain when the login may send as the author, and Date and Message-ID
+ * if they are missing (RFC6409-8), for the top of the message, below Received. They live in the transaction's arena. Errors: directory cannot
+ * be asked or has forgotten the login, or ours: the message must not go out. */
+enum err edge_sign_message(struct edge_connection *c, struct smtp_transaction *t, struct view *fields) MUST_CHECK;
+
+struct dkim_input;
+/* The whole message, and its end. */
+enum err edge_feed(const struct smtp_transaction *t, struct arena *arena, struct dkim_input *input) MUST_CHECK;
 
 /* ---- delivery ---- */
 /* What rcpt() leaves with a recipient. */

@@ -21,7 +21,6 @@
 #define CHECK_ARENA (16u << 20)
 #define CHECK_FIELDS_MAX 4096    /* octets of our fields: they travel with Received in one prefix */
 #define CHECK_SIGNATURES_SHOWN 3 /* when all would not fit */
-#define CHECK_WINDOW 65536
 
 /* All verdicts about one message. */
 struct findings {
@@ -47,27 +46,6 @@ struct checking {
 
 bool edge_checks_mail(const struct edge_connection *c) {
     return !c->auth && c->listener->offer.protocol == PROTOCOL_SMTP && c->edge->env->config->check_mail;
-}
-
-/* ---- the message, read once ---- */
-
-static enum err feed(struct checking *k) {
-    if (!k->t->body_file) {
-        TRY(dkim_input_feed(k->input, k->t->body));
-        return dkim_input_end(k->input);
-    }
-    uint8_t *window = arena_alloc(k->arena, CHECK_WINDOW);
-    if (!window)
-        return ERR_LIMIT;
-    for (uint64_t at = 0;;) {
-        size_t got;
-        TRY(file_read(k->t->body_file, window, CHECK_WINDOW, at, &got));
-        if (got == 0)
-            return dkim_input_end(k->input);
-        TRY(dkim_input_feed(k->input, view_of(window, got)));
-        at += got;
-        TRY(co_breathe());
-    }
 }
 
 /* ---- the verdicts ---- */
@@ -131,7 +109,7 @@ static enum err check_author(struct checking *k) {
 static enum err check_all_of_it(struct checking *k) {
     int64_t now_us = loop_wall_us(k->c->edge->env->loop);
     TRY(check_sender(k));
-    TRY(feed(k));
+    TRY(edge_feed(k->t, k->arena, k->input));
     if (dkim_input_is_over(k->input))
         return ERR_OK;
     TRY(dkim_verify(k->input, k->dns, now_us, NULL, k->arena, &k->found.dkim));

@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define PREFIX_MAX 8192
-#define RECEIVED_MAX 6500 /* with what the checks say; Return-Path and Delivered-To fit beside it */
+#define RECEIVED_MAX \
+    7000 /* with what the checks say, and with signatures; Return-Path and Delivered-To fit beside it */
 #define COPY_WINDOW 65536
 
 enum fate { FATE_ACCEPT, FATE_REJECT, FATE_LATER, FATE_QUEUE, FATE_DONE, FATE_LOST };
@@ -30,12 +31,13 @@ struct delivery {
     size_t n;
     uint8_t id[MESSAGE_ID_SIZE];
     struct view sender;
-    struct view received; /* the Received field, below what the checks say */
+    struct view received; /* what the checks say, the Received field, signatures */
     struct edge_checks checks;
-    struct view body;  /* of the message in memory; empty when it is in a file */
-    struct buf edited; /* holds it when something was cut out */
-    uint64_t size;     /* octets of the message that is stored */
-    struct file *file; /* of a body too large to travel inside a message */
+    struct view signatures; /* and fields that were missing */
+    struct view body;       /* of the message in memory; empty when it is in a file */
+    struct buf edited;      /* holds it when something was cut out */
+    uint64_t size;          /* octets of the message that is stored */
+    struct file *file;      /* of a body too large to travel inside a message */
     bool own_file;
     int64_t deadline_us; /* of asking mailboxes; after it the queue has the rest */
 };
@@ -92,6 +94,7 @@ static enum err make_received(struct delivery *d) {
         received.recipient = d->t->recipients[0].address;
     buf_put(&field, d->checks.fields);
     trace_put_received(&field, &received);
+    buf_put(&field, d->signatures);
     enum err err = buf_err(&field);
     if (err == ERR_OK)
         err = arena_view(d->t->arena, buf_view(&field), &d->received);
@@ -414,6 +417,8 @@ void edge_deliver(struct edge_connection *c, const struct smtp_session_facts *fa
         refuse_all(&d, reply);
         return;
     }
+    if (err == ERR_OK && c->auth)
+        err = edge_sign_message(c, t, &d.signatures);
     if (err == ERR_OK)
         err = collect_targets(&d);
     if (err == ERR_OK)

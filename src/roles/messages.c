@@ -28,6 +28,11 @@ RECORD_DEFINE(tls_chain);
 RECORD_DEFINE(tls_chains);
 RECORD_DEFINE(tls_sign);
 RECORD_DEFINE(tls_signature);
+RECORD_DEFINE(dkim_keys);
+RECORD_DEFINE(dkim_selector);
+RECORD_DEFINE(dkim_keys_result);
+RECORD_DEFINE(dkim_sign_request);
+RECORD_DEFINE(dkim_sign_result);
 RECORD_DEFINE(control_offer);
 RECORD_DEFINE(seed_account);
 RECORD_DEFINE(session_open);
@@ -51,6 +56,8 @@ RECORD_DEFINE(cleanup_result);
 #define REPLY_recipient_result &recipient_result_record
 #define REPLY_tls_chains &tls_chains_record
 #define REPLY_tls_signature &tls_signature_record
+#define REPLY_dkim_keys_result &dkim_keys_result_record
+#define REPLY_dkim_sign_result &dkim_sign_result_record
 #define REPLY_queue_submit_result &queue_submit_result_record
 #define REPLY_attempt_result &attempt_result_record
 #define REPLY_dns_answer &dns_answer_record

@@ -143,6 +143,22 @@ RECORD_DECLARE(tls_chains);
 RECORD_DECLARE(tls_sign);
 RECORD_DECLARE(tls_signature);
 
+/* DKIM for what a login submits: the keys of an author's domain, and one signature (RFC6376-3.7: over the SHA-256 of the header). address: of
+ * the author, its domain in A-labels. The session must be proven over this channel and its account must be one that may send as the address:
+ * ERR_DENIED if not, ERR_NOT_FOUND: no such session, or no such key. The private half stays where it is. */
+#define DKIM_KEYS_MAX 4 /* of a domain: two algorithms, and as many again while keys change */
+#define R_dkim_keys(F, S) F(S, U64, session) F(S, VIEW, address, MESSAGE_ADDRESS_MAX)
+#define R_dkim_selector(F, S) F(S, VIEW, name, 63) F(S, U8, algorithm) /* enum dkim_algorithm */
+#define R_dkim_keys_result(F, S) F(S, VIEW, domain, 255) F(S, LIST, keys, dkim_selector, DKIM_KEYS_MAX)
+RECORD_DECLARE(dkim_keys);
+RECORD_DECLARE(dkim_selector);
+RECORD_DECLARE(dkim_keys_result);
+#define R_dkim_sign_request(F, S)                                                                                       \
+    F(S, U64, session) F(S, VIEW, address, MESSAGE_ADDRESS_MAX) F(S, VIEW, selector, 63) F(S, VIEW, digest, 32)
+#define R_dkim_sign_result(F, S) F(S, VIEW, signature, 1024)
+RECORD_DECLARE(dkim_sign_request);
+RECORD_DECLARE(dkim_sign_result);
+
 /* A control connection (the CLI), accepted by the supervisor on its socket, parsed here; uid: of the peer process. */
 #define R_control_offer(F, S) F(S, U32, uid) F(S, U32, pid)
 RECORD_DECLARE(control_offer);
@@ -224,6 +240,8 @@ RECORD_DECLARE(cleanup_result);
     X(26, tls_sign, ROLE_EDGE, ROLE_DIRECTORY, tls_sign, tls_signature, 0, 0)                        \
     X(27, recipient_lookup_queue, ROLE_QUEUE, ROLE_DIRECTORY, recipient_lookup, recipient_result, 0, 0) \
     X(28, relay_check, ROLE_QUEUE, ROLE_DIRECTORY, relay_check, nothing, 0, 0)                       \
+    X(29, dkim_keys, ROLE_EDGE, ROLE_DIRECTORY, dkim_keys, dkim_keys_result, 0, 0)                   \
+    X(80, dkim_sign, ROLE_EDGE, ROLE_DIRECTORY, dkim_sign_request, dkim_sign_result, 0, 0)           \
     X(30, session_open, ROLE_EDGE, ROLE_MAILBOX, session_open, nothing, 1, 0)                        \
     X(31, session_release, ROLE_MAILBOX, ROLE_EDGE, session_release, none, 0, 0)                     \
     X(32, session_return, ROLE_MAILBOX, ROLE_EDGE, session_return, none, 1, 0)                       \

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-static const char *const ACCOUNTS[] = {"user@localhost", "anna@localhost"};
+static const char *const ACCOUNTS[] = {"user@localhost", "anna@localhost", "boss@ours.example"};
 
 /* The hostile edge: it only keeps its channels; the test's story uses them. */
 struct hostile {
@@ -112,6 +112,59 @@ static enum err login(struct sim *sim, struct channel *directory, enum protocol 
 static struct hostile *hostile_of(struct sim *sim) {
     struct role_env *env = sim_role_env(sim, ROLE_EDGE, 1);
     return env ? env->state : NULL;
+}
+
+/* Asks for the keys and for a signature; both must end alike. */
+static enum err sign(struct sim *sim, struct channel *directory, uint64_t session, const char *author,
+                     const char *selector, struct arena *arena) {
+    static const uint8_t digest[32] = {1};
+    struct dkim_keys keys = {.session = session, .address = view_cstr(author)};
+    struct dkim_keys_result found = {0};
+    struct dkim_sign_request request = {.session = session,
+                                        .address = view_cstr(author),
+                                        .selector = view_cstr(selector),
+                                        .digest = view_of(digest, sizeof(digest))};
+    struct dkim_sign_result result = {0};
+    enum err first = ask(directory, &message_dkim_keys, &keys, arena, &found, NULL, sim->loop),
+             second = ask(directory, &message_dkim_sign, &request, arena, &result, NULL, sim->loop);
+    assert_int_equal(found.keys_n > 0, first == ERR_OK);
+    assert_int_equal(result.signature.n, second == ERR_OK ? 64 : 0); /* Ed25519 */
+    assert_int_equal(first, second);
+    return second;
+}
+
+/* Signatures: of an author that a login of this edge may write as, and of nobody else. */
+static void sign_things(struct sim *sim, struct channel *directory, uint64_t session, struct arena *arena) {
+    assert_int_equal(sign(sim, directory, session, "user@localhost", "ed1", arena), ERR_OK);
+    assert_int_equal(sign(sim, directory, session, "User@LOCALHOST", "ed1", arena), ERR_OK);
+    static const char *const foreign[] = {"anna@localhost",
+                                          "boss@ours.example",
+                                          "user@ours.example",
+                                          "nobody@localhost",
+                                          "user@foreign.example",
+                                          "user@example.net",
+                                          "user@localhost.net",
+                                          "@localhost",
+                                          "localhost",
+                                          "user@",
+                                          ""};
+    for (size_t i = 0; i < ARRAY_LEN(foreign); i++)
+        assert_int_equal(sign(sim, directory, session, foreign[i], "ed1", arena), ERR_DENIED);
+    for (uint64_t other = session - 5; other < session + 5; other++)
+        if (other != session)
+            assert_int_equal(sign(sim, directory, other, "user@localhost", "ed1", arena), ERR_NOT_FOUND);
+    assert_int_equal(sign(sim, directory, 0, "user@localhost", "ed1", arena), ERR_NOT_FOUND);
+    assert_int_equal(sign(sim, directory, 0, "", "ed1", arena), ERR_NOT_FOUND);
+    /* A key that is not there; what is no digest. */
+    struct dkim_sign_request odd = {.session = session,
+                                    .address = VIEW("user@localhost"),
+                                    .selector = VIEW("ed2"),
+                                    .digest = VIEW("12345678901234567890123456789012")};
+    struct dkim_sign_result result;
+    assert_int_equal(ask(directory, &message_dkim_sign, &odd, arena, &result, NULL, sim->loop), ERR_NOT_FOUND);
+    odd.selector = VIEW("ed1");
+    odd.digest = VIEW("short");
+    assert_int_equal(ask(directory, &message_dkim_sign, &odd, arena, &result, NULL, sim->loop), ERR_DENIED);
 }
 
 /* ---- letting mail out ---- */
@@ -511,6 +564,7 @@ static void story(struct sim *sim, void *arg) {
     assert_int_equal(ask(directory, &message_sender_check, &check, arena, &nothing, NULL, sim->loop), ERR_OK);
     check.address = VIEW("anna@localhost");
     assert_int_equal(ask(directory, &message_sender_check, &check, arena, &nothing, NULL, sim->loop), ERR_DENIED);
+    sign_things(sim, directory, challenge.session, arena);
 
     /* No mailbox for an account that nobody announced. */
     struct mailbox_request request = {.account = 4711};
@@ -570,7 +624,7 @@ static void test_hostile_edge(void **state) {
     (void)state;
     struct sim sim;
     bool finished = false;
-    sim_init(&sim, 5, NULL, ACCOUNTS, 2);
+    sim_init(&sim, 5, NULL, ACCOUNTS, 3);
     sim.config.edges = 2;
     sim.override_edge = &hostile_edge;
     assert_true(sim_run(&sim, story, &finished));
