@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #define WALL_US (INT64_C(1790000000) * US_PER_S)
@@ -293,11 +294,71 @@ static void refused(void **state) {
     assert_int_equal(dane_match_chain(&chain, 1, &result, WALL_US, &match), ERR_SYNTAX);
 }
 
+/* A handshake with a server that shows leaf and ca; whether the client took it. */
+static bool shakes_hands(const struct dane_result *result, long *code, char sni[64]) {
+    SSL_CTX *contexts[2] = {SSL_CTX_new(TLS_server_method()), SSL_CTX_new(TLS_client_method())};
+    assert_int_equal(SSL_CTX_use_certificate(contexts[0], leaf.x), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(contexts[0], leaf.key), 1);
+    assert_int_equal(SSL_CTX_add1_chain_cert(contexts[0], ca.x), 1);
+    assert_int_equal(dane_arm_context(contexts[1]), ERR_OK);
+    SSL_CTX_set_verify(contexts[1], SSL_VERIFY_PEER, NULL);
+    SSL *server = SSL_new(contexts[0]), *client = SSL_new(contexts[1]);
+    BIO *ends[2];
+    assert_int_equal(BIO_new_bio_pair(&ends[0], 65536, &ends[1], 65536), 1);
+    SSL_set_bio(server, ends[0], ends[0]);
+    SSL_set_bio(client, ends[1], ends[1]);
+    SSL_set_accept_state(server);
+    SSL_set_connect_state(client);
+    X509_VERIFY_PARAM_set_time(SSL_get0_param(client), WALL_US / US_PER_S);
+    assert_int_equal(dane_arm(client, result), ERR_OK);
+    int done = 0;
+    for (size_t i = 0; i < 10 && done != 1; i++) {
+        done = SSL_do_handshake(client);
+        (void)SSL_do_handshake(server);
+    }
+    *code = SSL_get_verify_result(client);
+    const char *name = SSL_get_servername(server, TLSEXT_NAMETYPE_host_name);
+    (void)snprintf(sni, 64, "%s", name ? name : "");
+    SSL_free(server);
+    SSL_free(client);
+    SSL_CTX_free(contexts[0]);
+    SSL_CTX_free(contexts[1]);
+    return done == 1;
+}
+
+/* RFC7672-2.2: a connection that is armed lets nobody else in. */
+static void armed(void **state) {
+    (void)state;
+    const struct {
+        struct dane_record record;
+        const char *name;
+        bool passes;
+    } table[] = {
+        {record_of(&leaf, TLSA_DANE_EE, TLSA_SPKI, TLSA_SHA256), "nobody.example", true},
+        {record_of(&ca, TLSA_DANE_TA, TLSA_CERT, TLSA_SHA256), "mx.example", true},
+        {record_of(&ca, TLSA_DANE_TA, TLSA_CERT, TLSA_SHA256), "nobody.example", false},
+        {record_of(&other, TLSA_DANE_EE, TLSA_SPKI, TLSA_SHA256), "mx.example", false},
+        {record_of(&other, TLSA_DANE_TA, TLSA_SPKI, TLSA_SHA512), "mx.example", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct dane_record record = table[i].record;
+        struct dane_result result = {
+            .status = DANE_SECURE, .base = view_cstr(table[i].name), .records = &record, .records_n = 1};
+        result.usable_n = dane_judge(&record, 1);
+        result.names[result.names_n++] = result.base;
+        long code;
+        char sni[64];
+        assert_int_equal(shakes_hands(&result, &code, sni), table[i].passes);
+        assert_int_equal(code == X509_V_OK, table[i].passes);
+        assert_string_equal(sni, table[i].name); /* RFC7672-8.1 */
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usages),         cmocka_unit_test(names_and_dates), cmocka_unit_test(rollover),
         cmocka_unit_test(digest_agility), cmocka_unit_test(judged),          cmocka_unit_test(parsed),
-        cmocka_unit_test(published),      cmocka_unit_test(refused),
+        cmocka_unit_test(published),      cmocka_unit_test(refused),         cmocka_unit_test(armed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
