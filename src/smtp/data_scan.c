@@ -124,3 +124,32 @@ void data_scan_next(struct data_scan *scan, struct view in, size_t *used, struct
     *used = in.n;
     scan->line_max = MAX(scan->line_max, scan->line);
 }
+
+void data_scan_octets(struct data_scan *scan, struct view in) {
+    for (size_t i = 0; i < in.n;) {
+        bool was_cr = scan->state == CR;
+        size_t run = was_cr ? 0 : plain_run(scan, view_skip(in, i));
+        if (run > 0) {
+            scan->state = TEXT;
+            i += run;
+            continue;
+        }
+        uint8_t c = in.p[i++];
+        if (was_cr && c == '\n') {
+            end_line(scan);
+            scan->state = LINE_START;
+            continue;
+        }
+        if (was_cr) {
+            scan->has_bare_cr = true;
+            scan->line++;
+        }
+        scan->state = text(scan, c);
+    }
+    scan->line_max = MAX(scan->line_max, scan->line);
+}
+
+void data_scan_end(struct data_scan *scan) {
+    if (scan->state == CR)
+        scan->has_bare_cr = true;
+}

@@ -29,5 +29,9 @@ static inline struct data_scan data_scan_start(void) {
  * Call it again with the rest until nothing is left or scan->ended; octets behind the end are not used.
  */
 void data_scan_next(struct data_scan *scan, struct view in, size_t *used, struct view *piece);
+/* Counted octets (RFC3030-2): every one is text, dots too. Only the flags and line lengths are learned; a CR at the very end is bare when
+ * data_scan_end() says so. Not to be mixed with data_scan_next(). */
+void data_scan_octets(struct data_scan *scan, struct view in);
+void data_scan_end(struct data_scan *scan);
 
 #endif

@@ -4,7 +4,7 @@
  */
 #include "smtp/session.h"
 
-#define SAVED_VERSION 1 /* a program that is newer or older does not guess */
+#define SAVED_VERSION 2 /* a program that is newer or older does not guess */
 #define R_smtp_saved(F, S)                       \
     F(S, U8, version)                            \
     F(S, U8, state)                              \
@@ -18,6 +18,8 @@
     F(S, VIEW, authenticated, SMTP_IDENTITY_MAX) \
     F(S, VIEW, tls_version, 16)                  \
     F(S, VIEW, tls_cipher, 64)                   \
+    F(S, U32, mails)                             \
+    F(S, VIEW, domains, 2048)                    \
     F(S, VIEW, input, 32 * 1024)
 RECORD_DECLARE(smtp_saved);
 RECORD_DEFINE(smtp_saved);
@@ -43,6 +45,8 @@ enum err session_save(struct smtp_session *s) {
         .authenticated = s->facts.authenticated,
         .tls_version = view_of(s->facts.tls_version, sizeof(s->facts.tls_version)),
         .tls_cipher = view_of(s->facts.tls_cipher, sizeof(s->facts.tls_cipher)),
+        .mails = s->mails,
+        .domains = buf_view(&s->domains),
         .input = input_pending(&s->input),
     };
     TRY(record_encode(&smtp_saved_record, &saved, s->params->saved));
@@ -56,7 +60,9 @@ static void copy_text(char *to, size_t cap, struct view v) {
 }
 
 static enum err take(struct smtp_session *s, const struct smtp_saved *saved) {
-    if (saved->version != SAVED_VERSION || (saved->state != SMTP_START && saved->state != SMTP_READY))
+    if (saved->version != SAVED_VERSION ||
+        !(saved->state == SMTP_START || saved->state == SMTP_READY || saved->state == SMTP_TURNED_AWAY) ||
+        saved->domains.n % sizeof(uint64_t) != 0)
         return ERR_SYNTAX;
     s->state = (enum smtp_state)saved->state;
     s->facts.esmtp = saved->esmtp;
@@ -70,6 +76,9 @@ static enum err take(struct smtp_session *s, const struct smtp_saved *saved) {
     s->facts.helo = view_of(s->helo, saved->helo.n);
     copy_text(s->facts.tls_version, sizeof(s->facts.tls_version), saved->tls_version);
     copy_text(s->facts.tls_cipher, sizeof(s->facts.tls_cipher), saved->tls_cipher);
+    s->mails = saved->mails;
+    buf_put(&s->domains, saved->domains);
+    TRY(buf_err(&s->domains));
     TRY(smtp_session_set_authenticated(s, saved->authenticated));
     return input_unread(&s->input, saved->input);
 }

@@ -18,7 +18,10 @@
  * Each script names the section it is about; together they cover RFC5321-3.3,
  * RFC5321-3.8, RFC5321-4.1.1.1 to RFC5321-4.1.1.11, RFC5321-4.1.4, RFC5321-4.5.2, RFC5321-4.5.3,
  * RFC1870-6.1, RFC1870-6.3, RFC2033-4.2, RFC2034-4, RFC2920-3.1, RFC3207-4.2, RFC4616-2,
- * RFC4954-4, RFC4954-5, RFC4954-6, RFC6152-3 and RFC6409-4.3.
+ * RFC4954-4, RFC4954-5, RFC4954-6, RFC6152-3 and RFC6409-4.3; RFC2033-4.3, RFC3030-2, RFC3030-3,
+ * RFC3461-4.1 to RFC3461-4.4, RFC6531-3.3 to RFC6531-3.5, RFC6531-3.7.4.2, RFC6533-3, RFC4865-4.2, RFC4865-5.2.2,
+ * RFC2852-3, RFC2852-4, RFC6710-4.1, RFC6710-7, RFC9422-4.1 to RFC9422-4.3, RFC3865-2.1 to RFC3865-2.4,
+ * RFC8689-2, RFC7504-3 and RFC7504-4.
  *
  * Escapes in C and S lines: \r \n \0 \\ \xNN, and {text*N} is text N times.
  */
@@ -37,7 +40,8 @@
 #define SCRIPTS SOURCE_DIR "/src/smtp/scripts"
 #define TEXT_MAX ((size_t)16 * 1024 * 1024)
 #define PAIR_CAPACITY 65536
-#define SPLIT_PAUSE_US 10 /* lets the server take what was sent */
+#define SPLIT_PAUSE_US 10                /* lets the server take what was sent */
+#define EPOCH_SHIFT (1000000 * US_PER_S) /* times before 1970 are rounded like others */
 
 enum split { SPLIT_WHOLE, SPLIT_BYTES, SPLIT_RANDOM };
 static const char *const split_names[] = {"whole", "byte by byte", "at random"};
@@ -135,16 +139,46 @@ static void by_name(struct view local, struct smtp_reply *reply) {
         *reply = (struct smtp_reply){421, VIEW("4.7.0"), VIEW("Go away")};
     else if (view_eq(local, VIEW("elsewhere")))
         *reply = (struct smtp_reply){251, VIEW("2.1.5"), VIEW("Will forward")};
+    else if (view_eq(local, VIEW("nullmx")))
+        *reply = (struct smtp_reply){556, VIEW("5.1.10"), VIEW("Domain does not take mail")};
     else if (view_eq(local, VIEW("bug")))
         *reply = (struct smtp_reply){354, VIEW_NONE, VIEW("no")};
+}
+
+/* What is not said is not shown. */
+static void put_mail_parameters(const struct smtp_transaction *t, struct buf *out) {
+    static const char *const rets[] = {"", " ret full", " ret hdrs"};
+    buf_put_str(out, t->binary ? " binary" : "");
+    buf_put_str(out, t->smtputf8 ? " smtputf8" : "");
+    buf_put_str(out, t->requiretls ? " requiretls" : "");
+    buf_put_str(out, rets[t->ret]);
+    if (t->envid.n > 0)
+        buf_printf(out, " envid %.*s", VIEW_FMT(t->envid));
+    if (t->hold.n > 0)
+        buf_printf(out, " hold %.*s until %lld", VIEW_FMT(t->hold), (long long)(t->hold_until_us / US_PER_S));
+    if (t->has_by)
+        buf_printf(out, " by %lld %s%s",
+                   (long long)((t->deliver_by_us + EPOCH_SHIFT) / US_PER_S - EPOCH_SHIFT / US_PER_S),
+                   t->by_return ? "return" : "notify", t->by_trace ? " trace" : "");
+    if (t->has_priority)
+        buf_printf(out, " priority %d", t->priority);
+    if (t->solicit.n > 0)
+        buf_printf(out, " solicit %.*s", VIEW_FMT(t->solicit));
 }
 
 static void role_mail(void *ctx, struct smtp_session *session, struct smtp_transaction *t, struct smtp_reply *reply) {
     struct play *p = ctx;
     p->open_transactions++;
     struct view who = smtp_session_facts(session)->authenticated;
-    trace(p, "mail <%.*s> size %llu eightbit %d%s%.*s", VIEW_FMT(t->sender.whole), (unsigned long long)t->declared_size,
-          t->eightbit, who.n > 0 ? " as " : "", VIEW_FMT(who));
+    struct buf more;
+    buf_init(&more, 4096);
+    put_mail_parameters(t, &more);
+    trace(p, "mail <%.*s> size %llu eightbit %d%s%.*s%.*s", VIEW_FMT(t->sender.whole),
+          (unsigned long long)t->declared_size, t->eightbit, who.n > 0 ? " as " : "", VIEW_FMT(who),
+          VIEW_FMT(buf_view(&more)));
+    buf_fini(&more);
+    if (view_eq(t->sender.local, VIEW("lower")))
+        t->priority = -3;
     by_name(t->sender.local, reply);
 }
 
@@ -153,7 +187,9 @@ static void role_rcpt(void *ctx, struct smtp_session *session, struct smtp_trans
     struct play *p = ctx;
     (void)session;
     (void)t;
-    trace(p, "rcpt <%.*s>", VIEW_FMT(r->address));
+    trace(p, "rcpt <%.*s>%s%.*s%s%s%s%s", VIEW_FMT(r->address), r->orcpt.n > 0 ? " orcpt " : "", VIEW_FMT(r->orcpt),
+          r->notify & SMTP_NOTIFY_NEVER ? " never" : "", r->notify & SMTP_NOTIFY_SUCCESS ? " success" : "",
+          r->notify & SMTP_NOTIFY_FAILURE ? " failure" : "", r->notify & SMTP_NOTIFY_DELAY ? " delay" : "");
     assert_true(view_starts(r->address, r->local) && view_ends(r->address, r->domain));
     by_name(r->local, reply);
 }
@@ -202,10 +238,10 @@ static void role_data(void *ctx, struct smtp_session *session, struct smtp_trans
         struct buf line;
         buf_init(&line, TEXT_MAX);
         put_escaped(&line, buf_view(&text));
-        trace(p, "data eightbit %d %.*s", t->eightbit, VIEW_FMT(buf_view(&line)));
+        trace(p, "data eightbit %d%s %.*s", t->eightbit, t->bare ? " bare" : "", VIEW_FMT(buf_view(&line)));
         buf_fini(&line);
     } else {
-        trace(p, "data eightbit %d of %zu octets, %016llx", t->eightbit, text.n,
+        trace(p, "data eightbit %d%s of %zu octets, %016llx", t->eightbit, t->bare ? " bare" : "", text.n,
               (unsigned long long)fnv(UINT64_C(14695981039346656037), buf_view(&text)));
     }
     buf_fini(&text);
@@ -270,6 +306,52 @@ static void unescape(struct view v, struct buf *out) {
     }
 }
 
+static unsigned offer(struct view name) {
+    static const struct {
+        struct view name;
+        unsigned bit;
+    } offers[] = {{VIEW_INIT("chunking"), SMTP_OFFER_CHUNKING},
+                  {VIEW_INIT("binarymime"), SMTP_OFFER_BINARYMIME},
+                  {VIEW_INIT("dsn"), SMTP_OFFER_DSN},
+                  {VIEW_INIT("smtputf8"), SMTP_OFFER_SMTPUTF8},
+                  {VIEW_INIT("futurerelease"), SMTP_OFFER_FUTURERELEASE},
+                  {VIEW_INIT("deliverby"), SMTP_OFFER_DELIVERBY},
+                  {VIEW_INIT("mt-priority"), SMTP_OFFER_MT_PRIORITY},
+                  {VIEW_INIT("limits"), SMTP_OFFER_LIMITS},
+                  {VIEW_INIT("no-soliciting"), SMTP_OFFER_NO_SOLICITING},
+                  {VIEW_INIT("requiretls"), SMTP_OFFER_REQUIRETLS}};
+    for (size_t i = 0; i < ARRAY_LEN(offers); i++)
+        if (view_eq(offers[i].name, name))
+            return offers[i].bit;
+    return 0;
+}
+
+/* The settings of extensions. */
+static bool setting_of_extension(struct play *p, struct view name, struct view value) {
+    struct smtp_server_params *params = &p->params;
+    if (view_eq(name, VIEW("offer")))
+        params->extensions |= offer(value);
+    else if (view_eq(name, VIEW("hold-max")))
+        params->hold_max_s = (uint32_t)number(value);
+    else if (view_eq(name, VIEW("by-min")))
+        params->by_min_s = (uint32_t)number(value);
+    else if (view_eq(name, VIEW("priority-policy")))
+        params->priority_policy = value;
+    else if (view_eq(name, VIEW("priority-trusted")))
+        params->priority_trusted = true;
+    else if (view_eq(name, VIEW("no-soliciting")))
+        params->no_soliciting = value;
+    else if (view_eq(name, VIEW("mails-max")))
+        params->mails_max = (uint32_t)number(value);
+    else if (view_eq(name, VIEW("domains-max")))
+        params->recipient_domains_max = (uint32_t)number(value);
+    else if (view_eq(name, VIEW("refuse")))
+        params->refuse = (struct smtp_reply){(uint16_t)number(value), VIEW_NONE, VIEW("No mail here")};
+    else
+        return false;
+    return !view_eq(name, VIEW("offer")) || offer(value) != 0;
+}
+
 static bool setting(struct play *p, struct view line) {
     struct view name, value;
     (void)view_split(view_skip(line, 1), ' ', &name, &value);
@@ -292,7 +374,7 @@ static bool setting(struct play *p, struct view line) {
     else if (view_eq(name, VIEW("only-whole")))
         p->only_whole = true; /* what comes behind STARTTLS is gone only if it came with it */
     else
-        return false;
+        return setting_of_extension(p, name, value);
     return true;
 }
 

@@ -4,6 +4,8 @@
  */
 #include "smtp/session.h"
 
+#include "base/utf8.h"
+
 #include <stdlib.h>
 
 #define INPUT_MAX SMTP_READ_PIECE    /* above SMTP_AUTH_LINE_MAX; longer lines are thrown away as they come */
@@ -12,7 +14,7 @@
 const struct smtp_verb *const smtp_verbs[] = {
     &smtp_verb_ehlo, &smtp_verb_helo, &smtp_verb_lhlo, &smtp_verb_mail,     &smtp_verb_rcpt,
     &smtp_verb_data, &smtp_verb_rset, &smtp_verb_noop, &smtp_verb_quit,     &smtp_verb_auth,
-    &smtp_verb_vrfy, &smtp_verb_expn, &smtp_verb_help, &smtp_verb_starttls,
+    &smtp_verb_vrfy, &smtp_verb_expn, &smtp_verb_help, &smtp_verb_starttls, &smtp_verb_bdat,
 };
 const size_t smtp_verbs_n = ARRAY_LEN(smtp_verbs);
 
@@ -55,13 +57,14 @@ void session_event(struct smtp_session *s, const char *event, struct view detail
 void session_reset(struct smtp_session *s) {
     if (s->in_transaction && s->params->ops->transaction_end != NULL)
         s->params->ops->transaction_end(s->params->ctx, s, &s->transaction);
+    spool_close(s);
     s->in_transaction = false;
     s->any_rcpt = false;
     s->recipients_cap = 0;
     s->transaction = (struct smtp_transaction){0};
     if (s->arena != NULL)
         arena_clear(s->arena);
-    if (s->state != SMTP_START)
+    if (s->state != SMTP_START && s->state != SMTP_TURNED_AWAY)
         s->state = SMTP_READY;
 }
 
@@ -71,6 +74,21 @@ bool session_offers_tls(const struct smtp_session *s) {
 
 bool session_offers_auth(const struct smtp_session *s) {
     return s->params->kind == SMTP_KIND_SUBMISSION && s->params->ops->auth != NULL;
+}
+
+bool session_offers(const struct smtp_session *s, unsigned extensions) {
+    unsigned offered = s->params->extensions;
+    if (!(offered & SMTP_OFFER_CHUNKING))
+        offered &= ~(unsigned)SMTP_OFFER_BINARYMIME; /* RFC3030-3 */
+    if (!s->facts.tls)
+        offered &= ~(unsigned)SMTP_OFFER_REQUIRETLS; /* RFC8689-2 */
+    if (s->params->kind != SMTP_KIND_SUBMISSION || s->params->hold_max_s == 0)
+        offered &= ~(unsigned)SMTP_OFFER_FUTURERELEASE; /* RFC4865-4.2 */
+    return (offered & extensions) == extensions;
+}
+
+bool session_offers_verb(const struct smtp_session *s, const struct smtp_verb *verb) {
+    return (verb->kinds & session_kind(s)) && session_offers(s, verb->extension);
 }
 
 bool parse_nothing(struct smtp_session *s, struct view args, struct smtp_command *command) {
@@ -145,17 +163,17 @@ enum err session_read_line(struct smtp_session *s, size_t max, struct view *line
 
 static const struct smtp_verb *find_verb(const struct smtp_session *s, struct view name) {
     for (size_t i = 0; i < smtp_verbs_n; i++)
-        if ((smtp_verbs[i]->kinds & session_kind(s)) && view_eq_nocase(smtp_verbs[i]->name, name))
+        if (session_offers_verb(s, smtp_verbs[i]) && view_eq_nocase(smtp_verbs[i]->name, name))
             return smtp_verbs[i];
     return NULL;
 }
 
-/* Whether a line holds printable ASCII only. The peer's other octets are never repeated in a reply. */
-static bool is_clean(struct view line) {
+/* Whether a line holds printable ASCII only, or UTF-8 where that is wanted. The peer's other octets are never repeated in a reply. */
+static bool is_clean(struct view line, bool with_utf8) {
     for (size_t i = 0; i < line.n; i++)
-        if (line.p[i] < 32 || line.p[i] > 126)
+        if (line.p[i] < 32 || line.p[i] == 127 || (line.p[i] > 127 && !with_utf8))
             return false;
-    return true;
+    return !with_utf8 || utf8_is_valid(line);
 }
 
 /* A browser or server that was tricked into sending a form here: its body must not be read as commands. */
@@ -176,7 +194,9 @@ static void mistake(struct smtp_session *s, struct view line) {
 static bool wrong_state(struct smtp_session *s, const struct smtp_verb *verb) {
     if (verb->states & s->state)
         return false;
-    if (s->state == SMTP_START && s->params->kind == SMTP_KIND_LMTP)
+    if (s->state == SMTP_TURNED_AWAY)
+        REPLY(s, 503, "5.5.1", "Only QUIT is taken here");
+    else if (s->state == SMTP_START && s->params->kind == SMTP_KIND_LMTP)
         REPLY(s, 503, "5.5.1", "Say LHLO first");
     else if (s->state == SMTP_START)
         REPLY(s, 503, "5.5.1", "Say EHLO first");
@@ -190,12 +210,12 @@ static bool wrong_state(struct smtp_session *s, const struct smtp_verb *verb) {
 static enum err run_line(struct smtp_session *s, struct view line) {
     struct view name, args;
     (void)view_split(line, ' ', &name, &args);
-    if (!is_clean(line)) {
+    const struct smtp_verb *verb = find_verb(s, name);
+    if (!is_clean(line, verb != NULL && verb->takes_utf8 && session_offers(s, SMTP_OFFER_SMTPUTF8))) {
         REPLY(s, 500, "5.5.2", "Only printable ASCII is allowed in commands");
         mistake(s, line);
         return ERR_OK;
     }
-    const struct smtp_verb *verb = find_verb(s, name);
     if (verb == NULL && is_http(name)) {
         session_event(s, "smtp.command.bad", name);
         REPLY(s, 421, "4.7.0", "This is not HTTP");
@@ -251,6 +271,12 @@ static enum err one_command(struct smtp_session *s) {
 
 static void greet(struct smtp_session *s) {
     struct buf text;
+    if (s->params->refuse.code != 0) {
+        /* RFC5321-3.1, RFC7504-3 */
+        s->state = SMTP_TURNED_AWAY;
+        session_reply_or(s, &s->params->refuse, 554, VIEW("5.3.2"), VIEW("No service here"));
+        return;
+    }
     buf_init(&text, SMTP_REPLY_TEXT_MAX);
     buf_put(&text, s->params->hostname);
     buf_put_str(&text, s->params->kind == SMTP_KIND_LMTP ? " LMTP Veredus" : " ESMTP Veredus");
@@ -286,8 +312,11 @@ static enum err say_last(struct smtp_session *s, enum err err) {
 }
 
 static enum err serve(struct smtp_session *s) {
-    if (s->params->restore.n == 0)
+    if (s->params->restore.n == 0) {
         greet(s);
+        if (s->last_code == 421)
+            return ERR_LIMIT;
+    }
     for (;;) {
         if (session_is_stopping(s))
             return ERR_AGAIN;
@@ -330,6 +359,7 @@ enum err smtp_session_run(const struct smtp_server_params *params, struct stream
     s->input.buf.secret = true; /* passwords pass through it */
     buf_init(&s->out, OUT_MAX);
     buf_init(&s->body, SMTP_SPOOL_MEMORY);
+    buf_init(&s->domains, SMTP_RECIPIENT_DOMAINS_MAX * sizeof(uint64_t));
     enum err err = params->restore.n > 0 ? session_restore(s, params->restore) : take_facts(s, facts);
     if (err == ERR_OK)
         err = say_last(s, serve(s));
@@ -339,6 +369,7 @@ enum err smtp_session_run(const struct smtp_server_params *params, struct stream
     input_fini(&s->input);
     buf_fini(&s->out);
     buf_fini(&s->body);
+    buf_fini(&s->domains);
     wipe(s, sizeof(*s));
     free(s);
     return err;

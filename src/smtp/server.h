@@ -28,6 +28,37 @@ struct smtp_path { /* a reverse- or forward-path without its brackets; empty for
     struct view local, domain, whole;
 };
 
+/* What a listener offers beside the ground set, as bits. The role offers only what it carries through. */
+enum smtp_extension {
+    SMTP_OFFER_CHUNKING = 1,        /* RFC 3030: BDAT */
+    SMTP_OFFER_BINARYMIME = 2,      /* RFC 3030; only together with CHUNKING */
+    SMTP_OFFER_DSN = 4,             /* RFC 3461 */
+    SMTP_OFFER_SMTPUTF8 = 8,        /* RFC 6531 */
+    SMTP_OFFER_FUTURERELEASE = 16,  /* RFC 4865; submission only, and with hold_max_s */
+    SMTP_OFFER_DELIVERBY = 32,      /* RFC 2852 */
+    SMTP_OFFER_MT_PRIORITY = 64,    /* RFC 6710 */
+    SMTP_OFFER_LIMITS = 128,        /* RFC 9422 */
+    SMTP_OFFER_NO_SOLICITING = 256, /* RFC 3865 */
+    SMTP_OFFER_REQUIRETLS = 512,    /* RFC 8689; shown and taken under TLS only */
+};
+
+#define SMTP_ENVID_MAX 100              /* RFC3461-5.4: encoded */
+#define SMTP_ORCPT_MAX 500              /* RFC3461-5.4 */
+#define SMTP_HOLD_MAX 999999999         /* RFC4865-3, in seconds */
+#define SMTP_BY_MAX 999999999           /* RFC2852-4, in seconds */
+#define SMTP_PRIORITY_MAX 9             /* RFC6710-3 */
+#define SMTP_SOLICIT_MAX 1000           /* RFC3865-2.2 */
+#define SMTP_RECIPIENT_DOMAINS_MAX 256u /* distinct ones that a session remembers for RCPTDOMAINMAX */
+#define SMTP_LIMIT_MAX 999999           /* RFC9422-4: six digits */
+
+enum smtp_ret { SMTP_RET_NONE, SMTP_RET_FULL, SMTP_RET_HDRS }; /* RFC3461-4.3 */
+enum smtp_notify {                                             /* bits; RFC3461-4.1. 0: not said */
+                   SMTP_NOTIFY_NEVER = 1,
+                   SMTP_NOTIFY_SUCCESS = 2,
+                   SMTP_NOTIFY_FAILURE = 4,
+                   SMTP_NOTIFY_DELAY = 8,
+};
+
 enum smtp_kind { SMTP_KIND_MX, SMTP_KIND_SUBMISSION, SMTP_KIND_LMTP };
 
 /* A reply as its parts; text may have several lines separated by \n. code 0: the engine's default for that place. */
@@ -43,10 +74,10 @@ static inline void smtp_reply_set(struct smtp_reply *reply, uint16_t code, struc
 struct smtp_recipient {
     struct view address;       /* as given, quotes normalised */
     struct view local, domain; /* its parts; domain is empty for <Postmaster> (RFC5321-4.1.1.3) */
-    struct view orcpt;
-    uint8_t notify;
-    void *user;               /* the role's, set in rcpt() */
-    struct smtp_reply result; /* after data(): this recipient's own */
+    struct view orcpt;         /* "type;address", encoded as it came; empty: not said. smtp_orcpt_decode() reads it */
+    uint8_t notify;            /* enum smtp_notify */
+    void *user;                /* the role's, set in rcpt() */
+    struct smtp_reply result;  /* after data(): this recipient's own */
 };
 
 struct smtp_transaction {
@@ -55,6 +86,20 @@ struct smtp_transaction {
     bool has_sender;
     uint64_t declared_size; /* 0: not said */
     bool eightbit, smtputf8;
+    bool binary; /* BODY=BINARYMIME */
+    bool bare; /* after data(): it has a bare CR, a bare LF or NUL, which only BDAT brings; it never goes out by DATA */
+    bool requiretls;   /* RFC8689-4: it travels under verified TLS, or not at all */
+    uint8_t ret;       /* enum smtp_ret */
+    struct view envid; /* in xtext, as it came; empty: not said */
+    /* RFC4865-5.1.2: "for;86400" or "until;2026-12-24T18:00:00Z", the value of a report's Future-Release-Request; empty: not said */
+    struct view hold;
+    int64_t hold_until_us;            /* wall time; 0: not held */
+    bool has_by, by_return, by_trace; /* RFC2852-4; by_return: mode R, else N */
+    int64_t deliver_by_us;            /* wall time, from the moment MAIL came */
+    bool has_priority;
+    int8_t
+        priority; /* as decided: RFC6710-4.1. mail() may change it, and answers 250 2.3.6 "N is the new priority" then */
+    struct view solicit; /* RFC3865-2.3: the classes the sender names; empty: none */
     struct smtp_recipient *recipients;
     size_t recipients_n;
     /* the message: in memory when body_file is NULL */
@@ -64,7 +109,7 @@ struct smtp_transaction {
     void *user;
 };
 
-#define SMTP_SAVED_MAX (40 * 1024) /* a saved session: mostly input that was received and not used */
+#define SMTP_SAVED_MAX (44 * 1024) /* a saved session: mostly input that was received and not used */
 
 struct smtp_session_facts {
     struct netaddr peer, local;
@@ -111,6 +156,17 @@ struct smtp_server_params {
     uint32_t recipients_max;
     bool tls_available, auth_requires_tls; /* always true for the latter outside tests */
     int64_t idle_us;                       /* RFC5321-4.5.3.2.7: at least 5 minutes */
+    unsigned extensions;                   /* enum smtp_extension; 0: none of them */
+    uint32_t hold_max_s;                   /* FUTURERELEASE: at most SMTP_HOLD_MAX */
+    uint32_t by_min_s;                     /* DELIVERBY: the shortest time with mode R; 0: none is named */
+    struct view priority_policy;           /* MT-PRIORITY: the name of an assignment policy, or empty */
+    bool priority_trusted;          /* positive priorities are taken from whoever is not authenticated (RFC6710-4.1) */
+    struct view no_soliciting;      /* NO-SOLICITING: classes that are not taken, with commas between; may be empty */
+    uint32_t mails_max;             /* MAIL commands in a session before 421, 0: no limit. LIMITS shows it as MAILMAX */
+    uint32_t recipient_domains_max; /* in a session, at most SMTP_RECIPIENT_DOMAINS_MAX; 0: no limit. RCPTDOMAINMAX */
+    /* code 0, or the session is refused from its start: 554, 421, or 521 where no mail is ever taken (RFC7504-3). Then only QUIT. In
+     * rcpt() the code for a domain that takes no mail is 556 (RFC7504-4). */
+    struct smtp_reply refuse;
     /* NULL, or true when the role wants to end: the session says 421 4.3.2 between two commands (RFC5321-3.8). Set it, then
      * stream_interrupt() to wake a session that waits. */
     const bool *stopping;

@@ -11,13 +11,14 @@
 
 /* Where a session is; a verb names those it is allowed in. */
 enum smtp_state {
-    SMTP_START = 1, /* not greeted, or TLS has just begun */
-    SMTP_READY = 2, /* greeted, no transaction */
-    SMTP_MAIL = 4,  /* MAIL was accepted, no recipient yet */
-    SMTP_RCPT = 8,  /* at least one recipient */
+    SMTP_START = 1,        /* not greeted, or TLS has just begun */
+    SMTP_READY = 2,        /* greeted, no transaction */
+    SMTP_MAIL = 4,         /* MAIL was accepted, no recipient yet */
+    SMTP_RCPT = 8,         /* at least one recipient */
+    SMTP_CHUNKS = 16,      /* a BDAT came, its LAST did not */
+    SMTP_TURNED_AWAY = 32, /* refused by the greeting: QUIT, and nothing else (RFC5321-3.1) */
 };
-#define SMTP_ANY (SMTP_START | SMTP_READY | SMTP_MAIL | SMTP_RCPT)
-#define SMTP_GREETED (SMTP_READY | SMTP_MAIL | SMTP_RCPT)
+#define SMTP_ANY (SMTP_START | SMTP_READY | SMTP_MAIL | SMTP_RCPT | SMTP_CHUNKS)
 
 /* Sets of enum smtp_kind. */
 #define KIND_BIT(kind) (1u << (kind))
@@ -34,8 +35,18 @@ struct smtp_command {
     bool has_initial;
     struct smtp_path path;
     uint64_t size;
-    bool has_size, eightbit;
+    bool has_size, eightbit, binary, smtputf8, requiretls;
     uint32_t params_seen; /* bits of the parameter table */
+    uint8_t ret, notify;
+    struct view envid, orcpt, hold, solicit;
+    bool has_hold, hold_is_time;
+    int64_t hold_s; /* seconds to wait, or a time since 1970 */
+    bool has_by, by_return, by_trace;
+    int64_t by_s;
+    bool has_priority;
+    int8_t priority;
+    bool last;      /* BDAT */
+    bool is_broken; /* BDAT: what stands behind the size is wrong, the octets come all the same */
 };
 
 /* One read of a message's text; what follows its end goes back into the input, which therefore holds as much. */
@@ -50,10 +61,23 @@ struct smtp_verb {
     unsigned states;
     size_t line_max;      /* without CRLF */
     bool is_mistake_free; /* its refusals are policy, not mistakes of the client */
+    bool takes_utf8;      /* UTF-8 in its arguments, where SMTPUTF8 is offered (RFC6531-3.3) */
+    unsigned extension;   /* it exists only where that is offered; 0: always */
     /* Reads the arguments (without the space in front, and without blanks at the end). False: it has replied. */
     bool (*parse)(struct smtp_session *s, struct view args, struct smtp_command *command);
     /* An error ends the session with it. */
     enum err (*run)(struct smtp_session *s, const struct smtp_command *command);
+};
+
+/* A message on its way in (spool.c). */
+struct spool {
+    bool is_open;
+    struct data_scan scan;
+    struct file *file;
+    uint64_t size;             /* of the text so far, whether kept or not */
+    uint64_t written;          /* to the file; the rest of it is in the session's body */
+    uint64_t accounted;        /* what the role was told last */
+    struct smtp_reply refusal; /* code 0: all is well */
 };
 
 struct smtp_session {
@@ -75,12 +99,16 @@ struct smtp_session {
     bool any_rcpt; /* a RCPT was tried */
     size_t recipients_cap;
     struct buf body;
+    struct spool spool;
+    /* For the limits of RFC9422-4: MAIL commands so far; the domains of recipients, as hashes of eight octets each. */
+    uint32_t mails;
+    struct buf domains;
 };
 
 /* The table's ends: verb_*.c. */
 extern const struct smtp_verb smtp_verb_helo, smtp_verb_ehlo, smtp_verb_lhlo, smtp_verb_mail, smtp_verb_rcpt,
-    smtp_verb_data, smtp_verb_auth, smtp_verb_starttls, smtp_verb_rset, smtp_verb_noop, smtp_verb_quit, smtp_verb_vrfy,
-    smtp_verb_expn, smtp_verb_help;
+    smtp_verb_data, smtp_verb_bdat, smtp_verb_auth, smtp_verb_starttls, smtp_verb_rset, smtp_verb_noop, smtp_verb_quit,
+    smtp_verb_vrfy, smtp_verb_expn, smtp_verb_help;
 /* All verbs, for HELP and the dispatcher. */
 extern const struct smtp_verb *const smtp_verbs[];
 extern const size_t smtp_verbs_n;
@@ -116,9 +144,32 @@ void session_event(struct smtp_session *s, const char *event, struct view detail
 void session_reset(struct smtp_session *s);
 bool session_offers_tls(const struct smtp_session *s);
 bool session_offers_auth(const struct smtp_session *s);
+/* All of these extensions, in this session and as it is now. */
+bool session_offers(const struct smtp_session *s, unsigned extensions);
+bool session_offers_verb(const struct smtp_session *s, const struct smtp_verb *verb);
 /* Parse functions that verbs share. */
 bool parse_nothing(struct smtp_session *s, struct view args, struct smtp_command *command); /* 501 for any argument */
 bool parse_text(struct smtp_session *s, struct view args, struct smtp_command *command);    /* anything */
+
+/* ---- the message (spool.c) ---- */
+
+/* Opens the spool; ERR_OK or what the role's budget says. */
+enum err spool_open(struct smtp_session *s) MUST_CHECK;
+/* Gives back whatever is held. */
+void spool_close(struct smtp_session *s);
+/* Text of the message. */
+void spool_take(struct smtp_session *s, struct view text);
+void spool_refuse(struct smtp_session *s, uint16_t code, struct view status, struct view text);
+#define REFUSE(s, code, status, text) spool_refuse((s), (code), VIEW(status), VIEW(text))
+/* Octets of a message as they come: what is there already, then the stream, with the time that RFC5321-4.5.3.2.5 gives. take() says how many
+ * it used of what it got; fewer: it has enough. */
+enum err spool_receive(struct smtp_session *s,
+                       size_t (*take)(struct smtp_session *s, struct view in, void *ctx, bool *enough),
+                       void *ctx) MUST_CHECK;
+/* The whole message is there: the role judges it, and the transaction is answered and over. */
+enum err spool_finish(struct smtp_session *s) MUST_CHECK;
+/* RCPT was said and nobody was accepted, or RCPT was not said: false, and it has replied. */
+bool spool_has_recipients(struct smtp_session *s);
 
 /* ---- saving (save.c) ---- */
 

@@ -20,7 +20,12 @@ static enum err run_quit(struct smtp_session *s, const struct smtp_command *comm
     return ERR_OK;
 }
 
-static bool parse_vrfy(struct smtp_session *s, struct view args, struct smtp_command *command) {
+/* RFC6531-3.7.4.2: vrfy = "VRFY" SP String [ SP "SMTPUTF8" ]. Our replies name no mailbox, so the parameter changes nothing in them. */
+static bool parse_who(struct smtp_session *s, struct view args, struct smtp_command *command) {
+    if (session_offers(s, SMTP_OFFER_SMTPUTF8) && view_ends_nocase(args, VIEW(" SMTPUTF8"))) {
+        command->smtputf8 = true;
+        args = view_trim(view_sub(args, 0, args.n - 9));
+    }
     if (args.n > 0)
         return parse_text(s, args, command);
     REPLY(s, 501, "5.5.4", "A user is needed");
@@ -46,7 +51,7 @@ static enum err run_help(struct smtp_session *s, const struct smtp_command *comm
     buf_init(&text, SMTP_REPLY_TEXT_MAX);
     buf_put_str(&text, "Commands:");
     for (size_t i = 0; i < smtp_verbs_n; i++) {
-        if (!(smtp_verbs[i]->kinds & session_kind(s)))
+        if (!session_offers_verb(s, smtp_verbs[i]))
             continue;
         buf_put_byte(&text, ' ');
         buf_put(&text, smtp_verbs[i]->name);
@@ -72,7 +77,7 @@ const struct smtp_verb smtp_verb_noop = {.name = VIEW_INIT("NOOP"),
                                          .run = run_noop};
 const struct smtp_verb smtp_verb_quit = {.name = VIEW_INIT("QUIT"),
                                          .kinds = KIND_ALL,
-                                         .states = SMTP_ANY,
+                                         .states = SMTP_ANY | SMTP_TURNED_AWAY,
                                          .line_max = SMTP_COMMAND_MAX,
                                          .parse = parse_nothing,
                                          .run = run_quit};
@@ -80,12 +85,14 @@ const struct smtp_verb smtp_verb_vrfy = {.name = VIEW_INIT("VRFY"),
                                          .kinds = KIND_ALL,
                                          .states = SMTP_ANY,
                                          .line_max = SMTP_COMMAND_MAX,
-                                         .parse = parse_vrfy,
+                                         .takes_utf8 = true,
+                                         .parse = parse_who,
                                          .run = run_vrfy};
 const struct smtp_verb smtp_verb_expn = {.name = VIEW_INIT("EXPN"),
                                          .kinds = KIND_ALL,
                                          .states = SMTP_ANY,
                                          .line_max = SMTP_COMMAND_MAX,
+                                         .takes_utf8 = true,
                                          .parse = parse_text,
                                          .run = run_expn};
 const struct smtp_verb smtp_verb_help = {.name = VIEW_INIT("HELP"),
