@@ -1,9 +1,10 @@
 /*
  * Fuzz: a whole server session fed with any octets. The first octet chooses the
- * listener; the rest is what the peer sends. Whatever comes: replies are lines of
+ * listener, its highest bit all extensions; the rest is what the peer sends. Whatever comes: replies are lines of
  * printable ASCII with a code, every transaction ends, no message with octets that
  * must not be in one gets through, and the split of the input changes nothing.
  */
+#include "base/utf8.h"
 #include "smtp/server.h"
 #include "smtp/test_tape.h"
 
@@ -13,7 +14,7 @@ struct role {
     int open;
     uint64_t held;
     size_t messages;
-    bool starttls;
+    bool starttls, chunking;
 };
 
 static enum err role_auth(void *ctx, struct smtp_session *session, struct view user, struct view password,
@@ -45,7 +46,10 @@ static void role_rcpt(void *ctx, struct smtp_session *session, struct smtp_trans
     (void)ctx;
     (void)session;
     BUG_IF(r != &t->recipients[t->recipients_n]);
-    BUG_IF(r->address.n == 0);
+    BUG_IF(r->address.n == 0 || r->orcpt.n > SMTP_ORCPT_MAX);
+    BUG_IF((r->notify & SMTP_NOTIFY_NEVER) && r->notify != SMTP_NOTIFY_NEVER);
+    BUG_IF(!t->smtputf8 && !(utf8_is_ascii(r->address) && utf8_is_ascii(r->orcpt)));
+    BUG_IF(!utf8_is_valid(r->address));
     if (r->address.n == 7)
         reply->code = 450;
 }
@@ -67,12 +71,17 @@ static void role_data(void *ctx, struct smtp_session *session, struct smtp_trans
     ((struct role *)ctx)->messages++;
     BUG_IF(t->recipients_n == 0);
     BUG_IF(t->body_file == NULL && t->body.n != t->body_size);
+    bool bare = false;
     for (size_t i = 0; i < t->body.n; i++) {
         uint8_t c = t->body.p[i];
-        BUG_IF(c == 0);
-        BUG_IF(c == '\r' && (i + 1 == t->body.n || t->body.p[i + 1] != '\n'));
-        BUG_IF(c == '\n' && (i == 0 || t->body.p[i - 1] != '\r'));
+        bare |= c == 0;
+        bare |= c == '\r' && (i + 1 == t->body.n || t->body.p[i + 1] != '\n');
+        bare |= c == '\n' && (i == 0 || t->body.p[i - 1] != '\r');
+        BUG_IF(c >= 0x80 && !t->eightbit);
     }
+    BUG_IF(t->body_file == NULL && bare != t->bare);
+    BUG_IF(bare && !((struct role *)ctx)->chunking);
+    BUG_IF(t->envid.n > SMTP_ENVID_MAX || t->solicit.n > SMTP_SOLICIT_MAX);
     reply->code = 250;
     for (size_t i = 0; i < t->recipients_n; i++)
         t->recipients[i].result.code = (uint16_t)(i % 2 == 0 ? 250 : 452);
@@ -102,7 +111,7 @@ static bool run(uint8_t how, struct view in, size_t piece, struct buf *out) {
     struct loop *loop = loop_new_virtual(&clock, NULL, NULL);
     if (loop == NULL)
         return true;
-    struct role role = {0};
+    struct role role = {.chunking = (how & 128) != 0};
     const struct smtp_server_ops ops = {.auth = role_auth,
                                         .starttls = role_starttls,
                                         .mail = role_mail,
@@ -119,7 +128,13 @@ static bool run(uint8_t how, struct view in, size_t piece, struct buf *out) {
                                               .recipients_max = 5,
                                               .tls_available = (how & 8) != 0,
                                               .auth_requires_tls = (how & 16) != 0,
-                                              .idle_us = US_PER_S};
+                                              .idle_us = US_PER_S,
+                                              .extensions = how & 128 ? ~0u : 0,
+                                              .hold_max_s = 1000,
+                                              .by_min_s = 60,
+                                              .no_soliciting = VIEW("net.example:ADV"),
+                                              .mails_max = 8,
+                                              .recipient_domains_max = 3};
     struct smtp_session_facts facts = {.tls = (how & 32) != 0, .authenticated = how & 64 ? VIEW("someone") : VIEW_NONE};
     struct tape tape;
     tape_init(&tape, loop, in, piece);

@@ -2,7 +2,8 @@
  * Smuggling: every string of up to six of CR, LF, NUL, dot and a letter, in the
  * middle of a message, through the server engine and through the client engine.
  * A message ends at CRLF "." CRLF and nowhere else, a message with a bare CR, a
- * bare LF or a NUL gets in nowhere, and the client sends none (RFC5321-2.3.8).
+ * bare LF or a NUL gets in nowhere, and the client sends none (RFC5321-2.3.8). In
+ * chunks they are data, stay what they are, and end nothing (RFC3030-2).
  */
 #include "smtp/client.h"
 #include "smtp/server.h"
@@ -49,6 +50,7 @@ static bool is_honest(struct view v) {
 
 struct role {
     size_t mails, messages;
+    bool bare;
     struct buf text; /* of the first message */
 };
 
@@ -73,6 +75,7 @@ static void role_data(void *ctx, struct smtp_session *session, struct smtp_trans
     struct role *role = ctx;
     if (role->messages++ == 0)
         buf_put(&role->text, t->body);
+    role->bare = t->bare;
     reply->code = 250;
 }
 
@@ -83,6 +86,7 @@ static void serve(struct loop *loop, struct view in, size_t piece, struct role *
                                               .ctx = role,
                                               .hostname = VIEW("mx"),
                                               .recipients_max = 10,
+                                              .extensions = SMTP_OFFER_CHUNKING,
                                               .idle_us = US_PER_S};
     struct tape tape;
     tape_init(&tape, loop, in, piece);
@@ -128,6 +132,31 @@ static void check_server(struct loop *loop, struct view v, size_t piece) {
         buf_fini(&want);
     }
     buf_fini(&role.text);
+    buf_fini(&in);
+}
+
+/* The variant at the end of one chunk, or cut by two of them at each place. */
+static void check_chunks(struct loop *loop, struct view v, size_t cut, size_t piece) {
+    struct buf in, want;
+    struct role role;
+    buf_init(&in, 4096);
+    buf_init(&want, 4096);
+    buf_put_str(&want, "x");
+    buf_put(&want, v);
+    buf_put_str(&want, "MAIL FROM:<evil@b>\r\n");
+    buf_put_str(&in, "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+    buf_printf(&in, "BDAT %zu\r\n", cut);
+    buf_put(&in, view_sub(buf_view(&want), 0, cut));
+    buf_printf(&in, "BDAT %zu LAST\r\n", want.n - cut);
+    buf_put(&in, view_skip(buf_view(&want), cut));
+    buf_put_str(&in, "QUIT\r\n");
+    serve(loop, buf_view(&in), piece, &role);
+    assert_int_equal(role.mails, 1);
+    assert_int_equal(role.messages, 1);
+    assert_true(view_eq(buf_view(&want), buf_view(&role.text)));
+    assert_int_equal(role.bare, !is_honest(buf_view(&want)));
+    buf_fini(&role.text);
+    buf_fini(&want);
     buf_fini(&in);
 }
 
@@ -196,6 +225,17 @@ static void server_bytes(struct loop *loop, struct view v) {
     check_server(loop, v, 1);
 }
 
+static void server_chunks(struct loop *loop, struct view v) {
+    check_chunks(loop, v, 1 + v.n, 65536);
+    for (size_t cut = 0; v.n < VARIANT_MAX && cut <= v.n + 1; cut++)
+        check_chunks(loop, v, cut, 3);
+}
+
+static void test_server_chunks(void **state) {
+    (void)state;
+    each_variant(server_chunks);
+}
+
 static void test_server_whole(void **state) {
     (void)state;
     each_variant(server_whole);
@@ -215,6 +255,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_server_whole),
         cmocka_unit_test(test_server_bytes),
+        cmocka_unit_test(test_server_chunks),
         cmocka_unit_test(test_client),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
