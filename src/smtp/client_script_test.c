@@ -4,7 +4,9 @@
  * octet, and split at random. The lines of a script:
  *
  *   # text           a comment
- *   @name value      a setting: sender, rcpt (each adds one), prefix, body, tls, require-tls, tls-fails, smtputf8, eightbit,
+ *   @name value      a setting: sender, rcpt (each adds one; notify and orcpt say more of the last one), prefix, body, tls,
+ *                    require-tls, tls-fails, smtputf8, eightbit, binary, lmtp, requiretls, ret, envid, by, by-return, priority,
+ *                    solicit, messages (how many, one after the other), probe (before each but the first),
  *                    only-whole (what is early depends on the split)
  *   S: text          the server sends text and CRLF; lines in a row go out together
  *   S| text          the same without CRLF
@@ -14,11 +16,12 @@
  *   C: (skip) N      N octets come, whatever they are
  *   T: seconds       the server waits
  *   = text           the results: one "reply status text" a recipient, with "(session)" when the
- *                    server refused before MAIL; or "err name"; then "dot" if the final dot went out
+ *                    server refused before MAIL, and in brackets why we did; or "err name"; then "dot" if the final dot went out
  *
  * Each script names the section it is about; together they cover RFC5321-3.2, RFC5321-3.8,
- * RFC5321-4.2.1, RFC5321-4.5.2, RFC5321-4.5.3.2, RFC1870-5, RFC2034-4, RFC2920-3.1, RFC3207-4.2 and
- * RFC6152-3.
+ * RFC5321-4.2.1, RFC5321-4.5.2, RFC5321-4.5.3.2, RFC1870-5, RFC2034-4, RFC2920-3.1, RFC3207-4.2,
+ * RFC6152-3, RFC2033-4.1, RFC2033-4.2, RFC3030-2, RFC3030-3, RFC3461-4.1 to RFC3461-4.4, RFC3461-5.2.2, RFC6531-3.2,
+ * RFC6531-3.4, RFC6533-3, RFC2852-3, RFC2852-4, RFC6710-3, RFC3865-2.3, RFC8689-4.2.1 and RFC9422-4.1 to RFC9422-4.3.
  *
  * Escapes in S, C, prefix and body: \r \n \0 \\ \xNN, and {text*N} is text N times.
  */
@@ -55,6 +58,9 @@ struct play {
     struct smtp_client_params params;
     struct smtp_envelope envelope;
     struct view recipients[RECIPIENTS_MAX];
+    struct smtp_recipient_options options[RECIPIENTS_MAX];
+    uint64_t messages;
+    bool probe;
     struct buf prefix, body;
     bool tls_fails, sent_dot, only_whole;
     struct arena *arena;
@@ -127,6 +133,43 @@ static enum err start_tls(void *ctx, struct stream *plain, struct stream **out) 
     return ERR_OK;
 }
 
+/* Settings of the extensions. */
+static bool setting_more(struct play *p, struct view name, struct view value) {
+    struct smtp_envelope *e = &p->envelope;
+    struct smtp_recipient_options *last = &p->options[MAX(e->recipients_n, 1) - 1];
+    if (view_eq(name, VIEW("binary")))
+        e->binary = true;
+    else if (view_eq(name, VIEW("lmtp")))
+        p->params.lmtp = true;
+    else if (view_eq(name, VIEW("requiretls")))
+        e->requiretls = true;
+    else if (view_eq(name, VIEW("ret")))
+        e->ret = (uint8_t)number(value);
+    else if (view_eq(name, VIEW("envid")))
+        e->envid = value;
+    else if (view_eq(name, VIEW("solicit")))
+        e->solicit = value;
+    else if (view_eq(name, VIEW("notify")))
+        last->notify = (uint8_t)number(value);
+    else if (view_eq(name, VIEW("orcpt")))
+        last->orcpt = value;
+    else if (view_eq(name, VIEW("by"))) {
+        e->has_by = true;
+        e->by_s = (int64_t)number(value);
+    } else if (view_eq(name, VIEW("by-return")))
+        e->by_return = true;
+    else if (view_eq(name, VIEW("priority"))) {
+        e->has_priority = true;
+        e->priority = (int8_t)number(value);
+    } else if (view_eq(name, VIEW("messages")))
+        p->messages = number(value);
+    else if (view_eq(name, VIEW("probe")))
+        p->probe = true;
+    else
+        return false;
+    return true;
+}
+
 static bool setting(struct play *p, struct view line) {
     struct view name, value;
     (void)view_split(view_skip(line, 1), ' ', &name, &value);
@@ -151,7 +194,7 @@ static bool setting(struct play *p, struct view line) {
     else if (view_eq(name, VIEW("eightbit")))
         p->envelope.eightbit = true;
     else
-        return false;
+        return setting_more(p, name, value);
     return true;
 }
 
@@ -262,23 +305,57 @@ static void server_body(void *arg) {
     p->server = NULL;
 }
 
+static void put_outcome(struct play *p, const struct smtp_outcome *outcome) {
+    static const char *const whys[] = {"",          " [address]",  " [size]",       " [tls]",       " [eightbit]",
+                                       " [binary]", " [smtputf8]", " [requiretls]", " [deliverby]", " [limit]",
+                                       " [lost]"};
+    buf_printf(&p->results, "%u ", outcome->reply);
+    buf_put(&p->results, outcome->status);
+    buf_put_byte(&p->results, ' ');
+    put_escaped(&p->results, outcome->text);
+    buf_put_str(&p->results, outcome->is_of_session ? " (session)" : "");
+    buf_put_str(&p->results, whys[outcome->why]);
+    buf_put_str(&p->results, outcome->is_relayed_without_dsn ? " relayed-without-dsn" : "");
+    buf_put_str(&p->results, outcome->is_relayed_without_by ? " relayed-without-by" : "");
+    buf_put_str(&p->results, "\n");
+}
+
+static void put_results(struct play *p, enum err err, const struct smtp_outcome *outcomes) {
+    if (err != ERR_OK)
+        buf_printf(&p->results, "err %s\n", err_name(err));
+    for (size_t i = 0; err == ERR_OK && i < p->envelope.recipients_n; i++)
+        put_outcome(p, &outcomes[i]);
+    if (p->sent_dot)
+        buf_put_str(&p->results, "dot\n");
+}
+
+static void send_messages(struct play *p, struct smtp_outcome *outcomes) {
+    struct smtp_client *client = smtp_client_new(&p->params, &p->client);
+    assert_non_null(client);
+    for (uint64_t i = 0; i < p->messages; i++) {
+        enum err err = i > 0 && p->probe ? smtp_client_probe(client) : ERR_OK;
+        if (err != ERR_OK) {
+            buf_printf(&p->results, "probe %s\n", err_name(err));
+            break;
+        }
+        bool may_send = smtp_client_may_send(client);
+        err = smtp_client_transact(client, &p->envelope, p->arena, outcomes, &p->sent_dot);
+        assert_true(may_send || err == ERR_LIMIT);
+        put_results(p, err, outcomes);
+    }
+    smtp_client_free(client);
+}
+
 static void client_body(void *arg) {
     struct play *p = arg;
     struct smtp_outcome outcomes[RECIPIENTS_MAX];
-    enum err err = smtp_client_send(&p->params, &p->client, &p->envelope, p->arena, outcomes, &p->sent_dot);
+    if (p->messages > 0)
+        send_messages(p, outcomes);
+    else
+        put_results(p, smtp_client_send(&p->params, &p->client, &p->envelope, p->arena, outcomes, &p->sent_dot),
+                    outcomes);
     stream_free(p->client);
     p->client = NULL;
-    if (err != ERR_OK)
-        buf_printf(&p->results, "err %s\n", err_name(err));
-    for (size_t i = 0; err == ERR_OK && i < p->envelope.recipients_n; i++) {
-        buf_printf(&p->results, "%u ", outcomes[i].reply);
-        buf_put(&p->results, outcomes[i].status);
-        buf_put_byte(&p->results, ' ');
-        put_escaped(&p->results, outcomes[i].text);
-        buf_put_str(&p->results, outcomes[i].is_of_session ? " (session)\n" : "\n");
-    }
-    if (p->sent_dot)
-        buf_put_str(&p->results, "dot\n");
 }
 
 /* ---- one play ---- */
@@ -290,7 +367,8 @@ static void play(const char *name, struct view script, enum split split, uint64_
     p->split = split;
     p->script = script;
     p->params = (struct smtp_client_params){.hostname = VIEW("client.example"), .ctx = p};
-    p->envelope = (struct smtp_envelope){.sender = VIEW("a@example.com"), .recipients = p->recipients};
+    p->envelope =
+        (struct smtp_envelope){.sender = VIEW("a@example.com"), .recipients = p->recipients, .options = p->options};
     p->arena = arena_new("outcomes", ARENA_BUDGET);
     assert_non_null(p->arena);
     buf_init(&p->prefix, TEXT_MAX);

@@ -86,7 +86,7 @@ static void serve(struct loop *loop, struct view in, size_t piece, struct role *
                                               .ctx = role,
                                               .hostname = VIEW("mx"),
                                               .recipients_max = 10,
-                                              .extensions = SMTP_OFFER_CHUNKING,
+                                              .extensions = SMTP_OFFER_CHUNKING | SMTP_OFFER_BINARYMIME,
                                               .idle_us = US_PER_S};
     struct tape tape;
     tape_init(&tape, loop, in, piece);
@@ -204,6 +204,39 @@ static void check_client(struct loop *loop, struct view v) {
 
 /* ---- all of them ---- */
 
+/* Sent as binary it arrives whole, at our own server too. */
+static void check_client_chunks(struct loop *loop, struct view v) {
+    static const struct view recipient = VIEW_INIT("c@d");
+    static const struct view replies =
+        VIEW_INIT("220 mx\r\n250-mx\r\n250-CHUNKING\r\n250 BINARYMIME\r\n250 ok\r\n250 ok\r\n250 done\r\n221 bye\r\n");
+    struct buf body;
+    buf_init(&body, 4096);
+    buf_put_str(&body, "x");
+    buf_put(&body, v);
+    buf_put_str(&body, "MAIL FROM:<evil@b>\r\n");
+    const struct smtp_client_params params = {.hostname = VIEW("client")};
+    const struct smtp_envelope envelope = {
+        .sender = VIEW("a@b"), .recipients = &recipient, .recipients_n = 1, .binary = true, .prefix = buf_view(&body)};
+    struct arena *arena = arena_new("variants", 65536);
+    struct smtp_outcome outcome;
+    bool sent_dot;
+    struct tape tape;
+    tape_init(&tape, loop, replies, replies.n);
+    tape.by_line = true;
+    struct stream *stream = &tape.stream;
+    assert_int_equal(smtp_client_send(&params, &stream, &envelope, arena, &outcome, &sent_dot), ERR_OK);
+    assert_int_equal(outcome.reply, 250);
+    struct role role;
+    serve(loop, buf_view(&tape.out), tape.out.n, &role);
+    assert_int_equal(role.mails, 1);
+    assert_int_equal(role.messages, 1);
+    assert_true(view_eq(buf_view(&role.text), buf_view(&body)));
+    buf_fini(&role.text);
+    buf_fini(&tape.out);
+    buf_fini(&body);
+    arena_free(arena);
+}
+
 static void each_variant(void (*check)(struct loop *loop, struct view v)) {
     struct virtual_clock clock;
     virtual_clock_init(&clock, 0);
@@ -251,12 +284,15 @@ static void test_client(void **state) {
     each_variant(check_client);
 }
 
+static void test_client_chunks(void **state) {
+    (void)state;
+    each_variant(check_client_chunks);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_server_whole),
-        cmocka_unit_test(test_server_bytes),
-        cmocka_unit_test(test_server_chunks),
-        cmocka_unit_test(test_client),
+        cmocka_unit_test(test_server_whole), cmocka_unit_test(test_server_bytes),  cmocka_unit_test(test_server_chunks),
+        cmocka_unit_test(test_client),       cmocka_unit_test(test_client_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
