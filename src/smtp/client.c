@@ -56,12 +56,12 @@ static struct view status_or_class(struct view status, uint16_t code) {
     return code < 300 ? VIEW("2.0.0") : code < 500 ? VIEW("4.0.0") : VIEW("5.0.0");
 }
 
-/* RFC3461-5.2.2, RFC2852-4.1.4.1 */
+/* RFC3461-5.2.2, RFC2852-4.1.4.2 */
 static void mark_relayed(const struct smtp_client *c, size_t recipient, struct smtp_outcome *outcome) {
     const struct smtp_envelope *envelope = c->envelope;
     uint8_t notify = envelope->options != NULL ? envelope->options[recipient].notify : 0;
     outcome->is_relayed_without_dsn = (notify & SMTP_NOTIFY_SUCCESS) && !c->offers.dsn;
-    outcome->is_relayed_without_by = envelope->has_by && !c->offers.deliverby;
+    outcome->is_relayed_without_by = envelope->has_by && !c->offers.deliverby && !(notify & SMTP_NOTIFY_NEVER);
 }
 
 enum err client_decide_as(struct smtp_client *c, size_t recipient, enum smtp_why why, uint16_t code, struct view status,
@@ -243,7 +243,7 @@ static enum err check_requiretls(struct smtp_client *c) {
     return ERR_OK;
 }
 
-/* RFC2852-4.1.4.2: "return" is a promise that the next server has to keep as well. */
+/* RFC2852-4.1.4.1: "return" is a promise that the next server has to keep as well. */
 static enum err check_time(struct smtp_client *c) {
     const struct smtp_envelope *envelope = c->envelope;
     if (!envelope->has_by || !envelope->by_return)

@@ -23,7 +23,7 @@ enum smtp_why {
     SMTP_WHY_BINARY,     /* binary and no BINARYMIME: converted it could go (RFC3030-3) */
     SMTP_WHY_SMTPUTF8,   /* RFC6531-3.2: it cannot go to this server in any form that we make */
     SMTP_WHY_REQUIRETLS, /* RFC8689-4.2.1 */
-    SMTP_WHY_DELIVERBY, /* RFC2852-4.1.4.2: return when late, and the server does not know how, or not within this time */
+    SMTP_WHY_DELIVERBY, /* RFC2852-4.1.4.1: return when late, and the server does not know how, or not within this time */
     SMTP_WHY_LIMIT,     /* RFC9422-4: not in this transaction; the next transaction or connection may take it */
     SMTP_WHY_LOST, /* LMTP: the connection broke before this recipient's reply; it may or may not have the message */
 };
@@ -34,7 +34,7 @@ struct smtp_outcome {
     /* It was decided before MAIL, by the greeting or by what the server offers: another host of the domain may take the message. */
     bool is_of_session;
     enum smtp_why why;
-    /* Of a success: the server was not told what to report (RFC3461-5.2.2) or when (RFC2852-4.1.4.1), so that it is the sender of
+    /* Of a success: the server was not told what to report (RFC3461-5.2.2) or when (RFC2852-4.1.4.2), so that it is the sender of
      * this engine who reports "relayed" where NOTIFY has SUCCESS, or the time was said with mode N. */
     bool is_relayed_without_dsn, is_relayed_without_by;
 };

@@ -64,6 +64,16 @@ static void put_mail(struct smtp_client *c) {
     put_mail_extensions(c);
 }
 
+/* RFC2852-4.1.4.2: a server that does not know of the time is asked to tell of delays instead. */
+static unsigned notify_of(const struct smtp_client *c, size_t recipient) {
+    const struct smtp_envelope *e = c->envelope;
+    unsigned notify = e->options != NULL ? e->options[recipient].notify : 0;
+    bool needs_delay = e->has_by && e->by_s > 0 && !c->offers.deliverby && !(notify & SMTP_NOTIFY_NEVER);
+    if (!needs_delay)
+        return notify;
+    return (notify == 0 ? SMTP_NOTIFY_FAILURE : notify) | SMTP_NOTIFY_DELAY;
+}
+
 /* RFC3461-4.1, RFC3461-4.2 */
 static void put_rcpt(struct smtp_client *c, size_t recipient) {
     static const struct view names[] = {VIEW_INIT("NEVER"), VIEW_INIT("SUCCESS"), VIEW_INIT("FAILURE"),
@@ -71,19 +81,20 @@ static void put_rcpt(struct smtp_client *c, size_t recipient) {
     buf_put_str(&c->out, "RCPT TO:<");
     buf_put(&c->out, c->envelope->recipients[recipient]);
     buf_put_str(&c->out, ">");
-    if (!c->offers.dsn || c->envelope->options == NULL)
+    if (!c->offers.dsn)
         return;
-    const struct smtp_recipient_options *options = &c->envelope->options[recipient];
+    unsigned notify = notify_of(c, recipient);
     const char *separator = " NOTIFY=";
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (options->notify & (1u << i)) {
+        if (notify & (1u << i)) {
             buf_put_str(&c->out, separator);
             buf_put(&c->out, names[i]);
             separator = ",";
         }
-    if (options->orcpt.n > 0 && (c->offers.smtputf8 || utf8_is_ascii(options->orcpt))) {
+    struct view orcpt = c->envelope->options != NULL ? c->envelope->options[recipient].orcpt : VIEW_NONE;
+    if (orcpt.n > 0 && (c->offers.smtputf8 || utf8_is_ascii(orcpt))) {
         buf_put_str(&c->out, " ORCPT=");
-        buf_put(&c->out, options->orcpt);
+        buf_put(&c->out, orcpt);
     }
 }
 
@@ -172,7 +183,9 @@ static enum err take_reply(struct smtp_client *c, struct queue *q) {
 static enum err send_lone_dot(struct smtp_client *c) {
     buf_put_str(&c->out, ".\r\n");
     enum err err = client_send(c, true, WAIT_BLOCK);
-    if (err == ERR_OK)
+    if (c->params->lmtp)
+        c->is_over = true; /* RFC2033-4.2: nobody was accepted, so nobody is answered for */
+    else if (err == ERR_OK)
         err = client_read_reply(c, WAIT_END);
     /* All is decided; how the server takes it does not matter, but QUIT only makes sense if it does. */
     c->is_over |= err != ERR_OK;

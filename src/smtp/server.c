@@ -274,7 +274,11 @@ static void greet(struct smtp_session *s) {
     if (s->params->refuse.code != 0) {
         /* RFC5321-3.1, RFC7504-3 */
         s->state = SMTP_TURNED_AWAY;
-        session_reply_or(s, &s->params->refuse, 554, VIEW("5.3.2"), VIEW("No service here"));
+        const struct smtp_reply *refuse = &s->params->refuse;
+        bool is_refusal = refuse->code >= 400 && refuse->code <= 599;
+        /* RFC2034-4: no status in a greeting */
+        session_reply(s, is_refusal ? refuse->code : 554, VIEW_NONE,
+                      refuse->text.n > 0 ? refuse->text : VIEW("No service here"));
         return;
     }
     buf_init(&text, SMTP_REPLY_TEXT_MAX);
