@@ -19,13 +19,13 @@ static uint8_t hex_value(uint8_t c) {
 }
 
 /* RFC3461-4: xtext = *( xchar / hexchar ), hexchar in upper case */
-enum err smtp_xtext_decode(struct view v, struct buf *out) {
-    for (size_t i = 0; i < v.n; i++) {
-        uint8_t c = v.p[i];
+enum err smtp_xtext_decode(struct view xtext, struct buf *out) {
+    for (size_t i = 0; i < xtext.n; i++) {
+        uint8_t c = xtext.p[i];
         if (c == '+') {
-            if (v.n - i < 3 || !is_hex(v.p[i + 1]) || !is_hex(v.p[i + 2]))
+            if (xtext.n - i < 3 || !is_hex(xtext.p[i + 1]) || !is_hex(xtext.p[i + 2]))
                 return ERR_SYNTAX;
-            c = (uint8_t)(hex_value(v.p[i + 1]) * 16 + hex_value(v.p[i + 2]));
+            c = (uint8_t)(hex_value(xtext.p[i + 1]) * 16 + hex_value(xtext.p[i + 2]));
             /* RFC3461-4.4: printable; anything else would end in the fields of a report */
             if (!is_printable(c))
                 return ERR_SYNTAX;
