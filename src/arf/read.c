@@ -6,7 +6,6 @@
 #include "message/header.h"
 
 #include "base/clock.h"
-#include "base/utf8.h"
 
 #include <string.h>
 
@@ -279,24 +278,6 @@ static const struct mime_part *next_own(const struct mime_part *part) {
     return part->next;
 }
 
-/* The decoded beginning of a part, as UTF-8 in the arena. */
-static enum err read_part(struct arena *arena, const struct message *message, const struct mime_part *part,
-                          struct view *out) {
-    struct mime_part clipped = *part;
-    struct buf body, valid;
-    clipped.body_size = MIN(clipped.body_size, (size_t)ARF_REPORT_MAX);
-    buf_init(&body, 2 * ARF_REPORT_MAX);
-    buf_init(&valid, 6 * ARF_REPORT_MAX);
-    decode_put_body(&body, message, &clipped);
-    buf_put_utf8_lossy(&valid, buf_view(&body));
-    enum err err = buf_err(&body) != ERR_OK ? buf_err(&body) : buf_err(&valid);
-    if (err == ERR_OK)
-        err = arena_view(arena, buf_view(&valid), out);
-    buf_fini(&body);
-    buf_fini(&valid);
-    return err;
-}
-
 /* Does it begin with the field that every report must have (RFC5965-3.1)? */
 static bool begins_as_report(const struct message *message, const struct mime_part *part) {
     struct mime_part clipped = *part;
@@ -315,7 +296,7 @@ static enum err find_report(struct arena *arena, const struct message *message, 
     for (const struct mime_part *part = message->root; part != NULL; part = next_own(part)) {
         if (mime_part_is(part, VIEW("message"), VIEW("feedback-report"))) {
             *found = part;
-            return read_part(arena, message, part, text);
+            return decode_beginning(arena, message, part, ARF_REPORT_MAX, text);
         }
     }
     if (!mime_part_is(message->root, VIEW("multipart"), VIEW("report")))
@@ -323,7 +304,7 @@ static enum err find_report(struct arena *arena, const struct message *message, 
     for (const struct mime_part *part = message->root; part != NULL; part = next_own(part)) {
         if (!part->is_multipart && !part->is_message && begins_as_report(message, part)) {
             *found = part;
-            return read_part(arena, message, part, text);
+            return decode_beginning(arena, message, part, ARF_REPORT_MAX, text);
         }
     }
     return ERR_NOT_FOUND;
@@ -353,7 +334,7 @@ static enum err find_returned(struct arena *arena, const struct message *message
     if (out->returned == NULL)
         return ERR_OK;
     if (out->returned->embedded == NULL)
-        return read_part(arena, message, out->returned, &out->returned_header);
+        return decode_beginning(arena, message, out->returned, ARF_REPORT_MAX, &out->returned_header);
     out->returned_header = out->returned->embedded->header;
     return ERR_OK;
 }

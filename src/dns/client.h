@@ -56,4 +56,8 @@ struct dns_client {
 enum err dns_lookup(struct dns_client *client, struct view name, uint16_t type, struct arena *arena,
                     struct dns_answer *out) MUST_CHECK;
 
+/* RFC8552-1: the records at PREFIX.DOMAIN ("_mta-sts.", "_dmarc."), prefix with its dot. ERR_SYNTAX: the two are too long for a name, or none. */
+enum err dns_lookup_under(struct dns_client *client, struct view prefix, struct view domain, uint16_t type,
+                          struct arena *arena, struct dns_answer *out) MUST_CHECK;
+
 #endif

@@ -1,6 +1,8 @@
 /* Transfer encodings and text. */
 #include "message/decode.h"
 
+#include "base/utf8.h"
+
 #include <string.h>
 
 static const uint8_t base64_values[256] = {
@@ -380,4 +382,21 @@ void decode_put_text(struct buf *out, const struct charset_table *table, const s
     decode_put_body(&bytes, message, part);
     put_text(out, table, part, &bytes);
     buf_fini(&bytes);
+}
+
+enum err decode_beginning(struct arena *arena, const struct message *message, const struct mime_part *part,
+                          size_t octets, struct view *out) {
+    struct mime_part clipped = *part;
+    struct buf body, valid;
+    clipped.body_size = MIN(clipped.body_size, octets);
+    buf_init(&body, 2 * octets);
+    buf_init(&valid, 6 * octets);
+    decode_put_body(&body, message, &clipped);
+    buf_put_utf8_lossy(&valid, buf_view(&body));
+    enum err err = buf_err(&body) != ERR_OK ? buf_err(&body) : buf_err(&valid);
+    if (err == ERR_OK)
+        err = arena_view(arena, buf_view(&valid), out);
+    buf_fini(&body);
+    buf_fini(&valid);
+    return err;
 }

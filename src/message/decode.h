@@ -43,6 +43,10 @@ void decode_put_base64(struct buf *out, struct view text);
 void decode_put_quoted_printable(struct buf *out, struct view text);
 /* A part's body by its encoding; an unknown one as it is. An error of the message's source becomes the buf's. */
 void decode_put_body(struct buf *out, const struct message *message, const struct mime_part *part);
+/* The first `octets` of a part's body as they were sent, decoded, into the arena; what is no UTF-8 becomes U+FFFD. For parts that
+ * machines write for machines (reports). ERR_LIMIT: the arena; else the source's errors. */
+enum err decode_beginning(struct arena *arena, const struct message *message, const struct mime_part *part,
+                          size_t octets, struct view *out) MUST_CHECK;
 /* A text part as UTF-8, by encoding and charset. Of a text that does not fit, work ends soon after the buf is full. */
 void decode_put_text(struct buf *out, const struct charset_table *table, const struct message *message,
                      const struct mime_part *part);

@@ -50,24 +50,6 @@ static const struct mime_part *find_returned(const struct message *message, cons
     return NULL;
 }
 
-/* The body of a status part as UTF-8 in the arena. */
-static enum err read_status(struct arena *arena, const struct message *message, const struct mime_part *part,
-                            struct view *out) {
-    struct mime_part clipped = *part;
-    struct buf body, valid;
-    clipped.body_size = MIN(clipped.body_size, (size_t)REPORT_STATUS_MAX);
-    buf_init(&body, 2 * REPORT_STATUS_MAX);
-    buf_init(&valid, 6 * REPORT_STATUS_MAX);
-    decode_put_body(&body, message, &clipped);
-    buf_put_utf8_lossy(&valid, buf_view(&body));
-    enum err err = buf_err(&body) != ERR_OK ? buf_err(&body) : buf_err(&valid);
-    if (err == ERR_OK)
-        err = arena_view(arena, buf_view(&valid), out);
-    buf_fini(&body);
-    buf_fini(&valid);
-    return err;
-}
-
 /* -- Values ----------------------------------------------------------------------------------------- */
 
 /* RFC3464-2.1.2, RFC8098-3.1.2: "type; text". Without a type all is text. */
@@ -302,7 +284,7 @@ enum err delivery_status_read(struct arena *arena, const struct message *message
         struct delivery_status status = {0};
         struct reading r = {.arena = arena, .out = &status};
         struct view text;
-        TRY(read_status(arena, message, part, &text));
+        TRY(decode_beginning(arena, message, part, REPORT_STATUS_MAX, &text));
         TRY(read_groups(&r, text));
         /* Of several the one with recipients counts; a first one may hold prose. */
         if (status.recipient_count == 0 && status.reporting_mta.p == NULL)
@@ -395,7 +377,7 @@ enum err mdn_read(struct arena *arena, const struct message *message, struct mdn
         struct mdn mdn = {0};
         struct view text;
         bool has_disposition = false;
-        TRY(read_status(arena, message, part, &text));
+        TRY(decode_beginning(arena, message, part, REPORT_STATUS_MAX, &text));
         TRY(read_mdn_fields(arena, text, &mdn, &has_disposition));
         if (!has_disposition)
             continue;

@@ -2,7 +2,6 @@
 #include "mtasts/mtasts.h"
 
 #include "base/reader.h"
-#include "dns/name.h"
 #include "dns/rdata.h"
 
 static bool is_blank(uint8_t c) {
@@ -93,17 +92,7 @@ enum err mtasts_discover(struct dns_client *client, struct view domain, struct a
                          struct mtasts_discovery *out) {
     struct mtasts_discovery found = {.found = MTASTS_NOTHING};
     struct dns_answer answer;
-    struct view name;
-    struct buf text;
-    buf_init(&text, DNS_NAME_TEXT_MAX + 20);
-    buf_put_str(&text, "_mta-sts.");
-    buf_put(&text, domain);
-    enum err err = buf_err(&text) == ERR_LIMIT ? ERR_SYNTAX : buf_err(&text);
-    if (err == ERR_OK)
-        err = arena_view(arena, buf_view(&text), &name);
-    buf_fini(&text);
-    if (err == ERR_OK)
-        err = dns_lookup(client, name, DNS_TXT, arena, &answer);
+    enum err err = dns_lookup_under(client, VIEW("_mta-sts."), domain, DNS_TXT, arena, &answer);
     if (err == ERR_SYNTAX) { /* no name of DNS */
         *out = found;
         return ERR_OK;

@@ -7,6 +7,7 @@
 #include "dkim/sign.h"
 #include "dns/idna.h"
 #include "message/address.h"
+#include "message/compose.h"
 #include "message/header.h"
 
 #include <string.h>
@@ -89,19 +90,12 @@ static enum err make_missing(struct signing *s) {
     buf_init(&s->missing, SIGN_MISSING_MAX);
     if (s->is_cut) /* they may be in the rest */
         return ERR_OK;
-    if (header_count(s->header, VIEW("Date")) == 0) {
-        buf_put(&s->missing, VIEW("Date: "));
-        buf_put_rfc5322_date(&s->missing, loop_wall_us(env->loop));
-        buf_put(&s->missing, VIEW("\r\n"));
-    }
+    if (header_count(s->header, VIEW("Date")) == 0)
+        compose_put_date(&s->missing, loop_wall_us(env->loop));
     if (header_count(s->header, VIEW("Message-ID")) == 0) {
         uint8_t id[16];
         random_fill(env->random, id, sizeof(id));
-        buf_put(&s->missing, VIEW("Message-ID: <"));
-        buf_put_hex(&s->missing, view_of(id, sizeof(id)));
-        buf_put(&s->missing, VIEW("@"));
-        buf_put(&s->missing, env->config->hostname);
-        buf_put(&s->missing, VIEW(">\r\n"));
+        compose_put_message_id(&s->missing, id, env->config->hostname);
     }
     return buf_err(&s->missing);
 }

@@ -2,7 +2,6 @@
 #include "tlsrpt/tlsrpt.h"
 
 #include "base/reader.h"
-#include "dns/name.h"
 #include "dns/rdata.h"
 #include "message/list.h"
 
@@ -122,17 +121,7 @@ static enum err judge(const struct dns_answer *answer, struct arena *arena, enum
 enum err tlsrpt_discover(struct dns_client *client, struct view domain, struct arena *arena, enum tlsrpt_found *found,
                          struct tlsrpt_record *record) {
     struct dns_answer answer;
-    struct buf text;
-    struct view name;
-    buf_init(&text, DNS_NAME_TEXT_MAX + 20);
-    buf_put_str(&text, "_smtp._tls.");
-    buf_put(&text, domain);
-    enum err err = buf_err(&text) == ERR_LIMIT ? ERR_SYNTAX : buf_err(&text);
-    if (err == ERR_OK)
-        err = arena_view(arena, buf_view(&text), &name);
-    buf_fini(&text);
-    if (err == ERR_OK)
-        err = dns_lookup(client, name, DNS_TXT, arena, &answer);
+    enum err err = dns_lookup_under(client, VIEW("_smtp._tls."), domain, DNS_TXT, arena, &answer);
     if (err == ERR_SYNTAX) { /* no name of DNS */
         *found = TLSRPT_NOTHING;
         return ERR_OK;
